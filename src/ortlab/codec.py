@@ -1,0 +1,57 @@
+"""Frozen dataclasses to JSON and back, checked on the way in.
+
+pydantic is imported on first use: most commands start without it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, TypeVar
+
+from ortlab.errors import StorageError
+
+Value = TypeVar("Value")
+
+
+@cache
+def _adapter(kind: Any) -> Any:  # noqa: ANN401 - pydantic's own signature
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def to_json(value: object, *, indent: int | None = None) -> str:
+    """Serialize a frozen value; enums become their value, tuples become arrays."""
+    text: bytes = _adapter(type(value)).dump_json(value, indent=indent)
+    return text.decode()
+
+
+def to_plain(value: object) -> Any:  # noqa: ANN401 - JSON
+    """Return the JSON structure (dicts, lists, numbers, strings) of a frozen value."""
+    return _adapter(type(value)).dump_python(value, mode="json")
+
+
+def from_json(kind: type[Value], text: str | bytes, *, source: str) -> Value:
+    """Parse and check JSON against a frozen dataclass.
+
+    Args:
+        kind: The dataclass.
+        text: The JSON.
+        source: What was read, for the message.
+
+    Raises:
+        StorageError: The text is not JSON, or does not have the shape of ``kind``.
+    """
+    from pydantic import ValidationError
+
+    try:
+        value: Value = _adapter(kind).validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the top level"
+        message = (
+            f"cannot read {source} as {kind.__name__}: {first['msg']} at {place}"
+            f" ({error.error_count()} problem(s) in all)"
+        )
+        raise StorageError(message) from error
+    return value

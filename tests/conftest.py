@@ -1,0 +1,171 @@
+"""What every test gets: the guard on unit tests, requirements, the table of what was verified.
+
+A test under `tests/unit` may not start a program, open a connection or sleep; one under
+`tests/real` runs real programs. A test that needs a tool says so with
+``@pytest.mark.requires("chromium")``: without the tool it is skipped, unless ``ORTLAB_REQUIRE``
+(a comma-separated list) names it, which turns the skip into a failure.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import shutil
+import socket
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+TESTS = Path(__file__).parent
+SEED = int(os.environ.get("ORTLAB_TEST_SEED", "20261121"))
+
+settings.register_profile(
+    "ortlab",
+    deadline=None,
+    print_blob=True,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("ortlab")
+
+
+@dataclass(frozen=True)
+class Tool:
+    claim: str
+    present: Callable[[], bool]
+    enable: str
+
+
+def _has_package(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def find_chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+TOOLS = {
+    "chromium": Tool(
+        "reports open offline and run nobody's script",
+        lambda: find_chromium() is not None and _has_package("playwright"),
+        "apt-get install chromium",
+    ),
+    "models": Tool(
+        "conversion, parity and replay on trained models",
+        lambda: _has_package("rapidocr_onnxruntime") and _has_package("magika"),
+        "make models",
+    ),
+    "custom_ops": Tool(
+        "a custom-op library goes all the way",
+        lambda: _has_package("onnxruntime_extensions"),
+        "make install",
+    ),
+    "int4": Tool("int4 weights", lambda: _has_package("onnx_ir"), "pip install 'ortlab[int4]'"),
+}
+
+
+def required_tools() -> set[str]:
+    names = {name.strip() for name in os.environ.get("ORTLAB_REQUIRE", "").split(",")} - {""}
+    return set(TOOLS) if "all" in names else names & set(TOOLS)
+
+
+def pytest_report_header() -> str:
+    required = ", ".join(sorted(required_tools())) or "none"
+    return f"seed: {SEED} (ORTLAB_TEST_SEED), required tools: {required} (ORTLAB_REQUIRE)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if TESTS / "real" in item.path.parents:
+            item.add_marker(pytest.mark.real)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("requires"):
+        for name in marker.args:
+            tool = TOOLS[name]
+            if tool.present():
+                continue
+            reason = f"needs {name}: {tool.enable}"
+            if name in required_tools():
+                pytest.fail(f"ORTLAB_REQUIRE names {name}, but it is missing ({tool.enable})")
+            pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _guard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unit tests neither spawn, connect nor sleep."""
+    random.seed(SEED)
+    if request.node.get_closest_marker("real"):
+        return
+
+    def forbidden(*_args: object, **_kwargs: object) -> None:
+        pytest.fail("a unit test may not start a program, open a connection or sleep")
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", forbidden)
+    monkeypatch.setattr(os, "fork", forbidden)
+    monkeypatch.setattr(os, "posix_spawn", forbidden)
+    monkeypatch.setattr(socket.socket, "connect", forbidden)
+    monkeypatch.setattr(time, "sleep", forbidden)
+
+
+@pytest.fixture
+def seed() -> int:
+    return SEED
+
+
+@pytest.fixture(scope="session")
+def package_models() -> Callable[[str], Path]:
+    """Return the path of a trained model that a package carries, by file name."""
+
+    def find(name: str) -> Path:
+        for package in ("rapidocr_onnxruntime", "magika"):
+            spec = importlib.util.find_spec(package)
+            if spec and spec.submodule_search_locations:
+                for path in Path(spec.submodule_search_locations[0]).rglob(name):
+                    return path
+        raise LookupError(name)
+
+    return find
+
+
+# ---------------------------------------------------------------- the table of what was verified
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None] | None:
+    counts: dict[str, Counter[str]] = {name: Counter() for name in TOOLS}
+    for outcome in ("passed", "failed", "skipped", "error"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name in getattr(report, "required_tools", ()):
+                counts[name][outcome] += 1
+    terminalreporter.section("what this run verified")
+    for name, tool in TOOLS.items():
+        seen = counts[name]
+        if seen["failed"] or seen["error"]:
+            state = "FAILED"
+        elif seen["passed"]:
+            state = f"verified ({seen['passed']} tests)"
+        elif seen["skipped"]:
+            state = f"skipped: {tool.enable}"
+        else:
+            state = "not in this run"
+        terminalreporter.write_line(f"{name:<11} {tool.claim:<50} {state}")
+    terminalreporter.write_line(
+        "not here    Gradle, Xcode and real phones need machines that have them"
+    )
+    return None
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.when == "call" or report.outcome == "skipped":
+        report.required_tools = [n for m in item.iter_markers("requires") for n in m.args]
