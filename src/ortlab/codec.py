@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 
 
 @cache
-def _adapter(kind: Any) -> Any:  # noqa: ANN401 - pydantic's own signature
+def _adapter(kind: Any) -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
@@ -22,13 +22,15 @@ def _adapter(kind: Any) -> Any:  # noqa: ANN401 - pydantic's own signature
 
 def to_json(value: object, *, indent: int | None = None) -> str:
     """Serialize a frozen value; enums become their value, tuples become arrays."""
-    text: bytes = _adapter(type(value)).dump_json(value, indent=indent)
+    kind: Any = type(value)
+    text: bytes = _adapter(kind).dump_json(value, indent=indent)
     return text.decode()
 
 
-def to_plain(value: object) -> Any:  # noqa: ANN401 - JSON
+def to_plain(value: object) -> Any:
     """Return the JSON structure (dicts, lists, numbers, strings) of a frozen value."""
-    return _adapter(type(value)).dump_python(value, mode="json")
+    kind: Any = type(value)
+    return _adapter(kind).dump_python(value, mode="json")
 
 
 def from_json(kind: type[Value], text: str | bytes, *, source: str) -> Value:
@@ -45,7 +47,8 @@ def from_json(kind: type[Value], text: str | bytes, *, source: str) -> Value:
     from pydantic import ValidationError
 
     try:
-        value: Value = _adapter(kind).validate_json(text)
+        adapter_key: Any = kind
+        value: Value = _adapter(adapter_key).validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the top level"

@@ -835,7 +835,7 @@ class ArmSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
-    """What to ship on this device, with the evidence; None of ``arm_id`` when nothing may be said."""
+    """What to ship on this device, and why; ``arm_id`` is None when nothing may be said."""
 
     arm_id: str | None
     sentence: str

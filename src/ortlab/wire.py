@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
-REQUEST_SCHEMA = "ortlab.block_request/1"
-RESULT_SCHEMA = "ortlab.block_result/1"
-BATCH_SCHEMA = "ortlab.batch_request/1"
+REQUEST_SCHEMA: Final = "ortlab.block_request/1"
+RESULT_SCHEMA: Final = "ortlab.block_result/1"
+BATCH_SCHEMA: Final = "ortlab.batch_request/1"
 
 
 class Purpose(StrEnum):
