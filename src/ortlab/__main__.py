@@ -1,0 +1,5 @@
+"""``python -m ortlab``."""
+
+from ortlab.cli import main
+
+main()
