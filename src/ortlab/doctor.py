@@ -1,0 +1,128 @@
+"""Which tools are there, what is missing, and what installs it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+
+from ortlab.wire import Conditions
+
+
+class State(StrEnum):
+    """How a finding stands."""
+
+    OK = "ok"
+    OPTIONAL = "optional"
+    WARNING = "warning"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: What was looked at.
+        state: How it stands.
+        detail: What was seen, in words.
+        next_step: What to do; empty when nothing needs doing.
+    """
+
+    subject: str
+    state: State
+    detail: str
+    next_step: str = ""
+
+
+_MINIMUM_FREE_BYTES = 2 << 30
+_OPTIONAL_PACKAGES = (
+    ("onnx-ir", "int4 weights", "pip install 'ortlab[int4]'"),
+    ("rapidocr-onnxruntime", "the demo's model", "make models"),
+)
+
+
+def examine(conditions: Conditions | None, directory: Path) -> tuple[Finding, ...]:
+    """Look at this machine.
+
+    Args:
+        conditions: Of the host, or None when they could not be read.
+        directory: Where runs would be written.
+    """
+    return (
+        Finding(subject="Python", state=State.OK, detail=sys.version.split()[0]),
+        *(_package(name) for name in ("onnxruntime", "onnx", "altair")),
+        *(_optional(*entry) for entry in _OPTIONAL_PACKAGES),
+        _disk(directory),
+        *(_host(conditions) if conditions else ()),
+    )
+
+
+def worst(findings: Sequence[Finding]) -> State:
+    """Return the worst state of all."""
+    order = list(State)
+    return max((finding.state for finding in findings), key=order.index, default=State.OK)
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(subject=name, state=State.OK, detail=metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Finding(
+            subject=name,
+            state=State.MISSING,
+            detail="not installed",
+            next_step=f"pip install {name}",
+        )
+
+
+def _optional(name: str, purpose: str, install: str) -> Finding:
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Finding(
+            subject=name,
+            state=State.OPTIONAL,
+            detail=f"not installed; needed for {purpose}",
+            next_step=install,
+        )
+    return Finding(subject=name, state=State.OK, detail=f"{version}, for {purpose}")
+
+
+def _disk(directory: Path) -> Finding:
+    existing = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    enough = free >= _MINIMUM_FREE_BYTES
+    return Finding(
+        subject="disk",
+        state=State.OK if enough else State.WARNING,
+        detail=f"{free / 2**30:.1f} GiB free at {existing}",
+        next_step="" if enough else "make room, or choose another directory with --output",
+    )
+
+
+def _host(conditions: Conditions) -> tuple[Finding, ...]:
+    findings = []
+    if conditions.cpu_governor not in (None, "performance"):
+        findings.append(
+            Finding(
+                subject="CPU frequency",
+                state=State.WARNING,
+                detail=f"governor {conditions.cpu_governor}: frequencies change under load",
+                next_step="sudo cpupower frequency-set -g performance",
+            )
+        )
+    if conditions.busy_fraction is not None and conditions.busy_fraction > 0.1:
+        findings.append(
+            Finding(
+                subject="CPU load",
+                state=State.WARNING,
+                detail=f"{conditions.busy_fraction:.0%} of the machine is busy with other work",
+                next_step="stop other programs before measuring",
+            )
+        )
+    return tuple(findings)
