@@ -1,8 +1,9 @@
 """The one way to start a program: argument list, total deadline, log; a recorded twin for tests.
 
-A program runs in a process group of its own, so that a deadline ends it with all its children.
-Output goes to files, never to pipes, so that a grandchild that keeps a pipe open cannot outlive
-the deadline.
+A program runs in a session and process group of its own, so that its end, a deadline or Ctrl-C
+ends it with all its children; only a child that makes itself a session of its own (a daemon, such
+as adb's server) stays. Output goes to files, never to pipes, so that a grandchild that keeps a
+pipe open cannot outlive the deadline.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ import resource
 import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from ortlab.errors import ToolchainError
+from ortlab.errors import StorageError, ToolchainError
 
 logger = logging.getLogger(__name__)
 
 _KEPT_OUTPUT_BYTES = 1 << 20
+_SPILLED_OUTPUT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +67,11 @@ class Completed:
         exit_code: Its exit code, or None when a signal ended it.
         signal_name: The signal that ended it, such as ``SIGSEGV``, or None.
         timed_out: Whether the deadline ended it.
-        stdout: What it printed, at most the last mebibyte.
+        stdout: What it printed, at most the last mebibyte; what is no UTF-8 is replaced.
         stderr: Likewise.
         duration_s: From start to exit.
-        peak_rss_bytes: Largest resident set of the program, or None where unknown.
+        peak_rss_bytes: Largest resident set of the program, or None where unknown. An upper
+            bound: Linux counts the starter's own, at that moment, as the program's.
     """
 
     command: Command
@@ -92,7 +96,9 @@ class Processes(Protocol):
         """Run a program to its end.
 
         Raises:
-            ToolchainError: The program does not exist or may not be executed.
+            ToolchainError: The program does not exist, may not be executed, or cannot be given
+                these arguments.
+            StorageError: There is no room for what it reads and prints.
         """
         ...
 
@@ -103,53 +109,40 @@ class SystemProcesses:
     def run(self, command: Command) -> Completed:
         """Run a program to its end, or to its deadline; see :class:`Processes`."""
         logger.debug("run: %s", command.line())
-        with (
-            tempfile.TemporaryFile() as stdout,
-            tempfile.TemporaryFile() as stderr,
-            tempfile.TemporaryFile() as stdin,
-        ):
-            if command.input_text is not None:
-                stdin.write(command.input_text.encode())
-                stdin.seek(0)
+        with contextlib.ExitStack() as files:
+            stdin = _temporary_file(files, (command.input_text or "").encode())
+            stdout, stderr = _temporary_file(files), _temporary_file(files)
             started = time.monotonic()
+            child = _start(command, stdin, stdout, stderr)
             try:
-                child = subprocess.Popen(
-                    command.arguments,
-                    cwd=command.working_directory,
-                    env={**os.environ, **command.environment},
-                    stdin=stdin,
-                    stdout=stdout,
-                    stderr=stderr,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                message = f"cannot start {command.arguments[0]}: {error.strerror or error}"
-                raise ToolchainError(message, next_step="ortlab doctor") from error
-            _limit(child.pid, command)
-            try:
-                timed_out, status, usage = _wait(child, started + command.deadline_s)
+                _limit(child.pid, command)
+                ended = _wait(child, started + command.deadline_s, (stdout, stderr))
             finally:
                 _end_group(child.pid)
+                child.wait()
             completed = Completed(
                 command=command,
-                exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
-                signal_name=_signal_name(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None,
-                timed_out=timed_out,
-                stdout=_tail(stdout.fileno()),
-                stderr=_tail(stderr.fileno()),
+                exit_code=child.returncode if child.returncode >= 0 else None,
+                signal_name=_signal_name(-child.returncode) if child.returncode < 0 else None,
+                timed_out=ended.timed_out,
+                stdout=_tail(stdout),
+                stderr=_tail(stderr),
                 duration_s=time.monotonic() - started,
-                peak_rss_bytes=usage.ru_maxrss * 1024,
+                peak_rss_bytes=ended.peak_rss_bytes,
             )
-        logger.debug("ended after %.2f s: %s", completed.duration_s, completed.exit_code)
+        end = completed.signal_name or f"exit code {completed.exit_code}"
+        logger.debug("ended after %.2f s: %s", completed.duration_s, end)
         return completed
 
 
 @dataclass(slots=True)
 class RecordedProcesses:
-    """Answers from recorded completions, in order; the twin of :class:`SystemProcesses`.
+    """Answers from recorded completions; the twin of :class:`SystemProcesses`.
 
     Attributes:
-        recordings: Pairs of a test on the arguments and the completion to answer with.
+        recordings: Pairs of a test on the arguments and the completion to answer with; the first
+            whose test accepts answers, as often as it is asked. A program that no recording
+            knows does not exist.
         commands: What was asked, in order.
     """
 
@@ -161,38 +154,103 @@ class RecordedProcesses:
         self.commands.append(command)
         for accepts, completed in self.recordings:
             if accepts(command.arguments):
-                return completed
+                return replace(completed, command=command)
         message = f"cannot start {command.arguments[0]}: nothing was recorded for {command.line()}"
         raise ToolchainError(message)
+
+
+def _temporary_file(files: contextlib.ExitStack, content: bytes = b"") -> int:
+    """Return the descriptor of a nameless file that holds ``content``, read from its start."""
+    try:
+        file = files.enter_context(tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
+        rest = memoryview(content)
+        while rest:
+            rest = rest[file.write(rest) :]
+        file.seek(0)
+    except OSError as error:
+        message = f"cannot write a temporary file: {error.strerror or error}"
+        raise StorageError(message, next_step="make room, or set TMPDIR") from error
+    return file.fileno()
+
+
+def _start(command: Command, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+    program = command.arguments[0]
+    try:
+        return subprocess.Popen(
+            command.arguments,
+            cwd=command.working_directory,
+            env={**os.environ, **command.environment},
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    except ValueError as error:  # a NUL, or text that no file name can carry
+        message = f"cannot start {program}: it cannot be given {command.line()!r} ({error})"
+        raise ToolchainError(message) from error
+    except OSError as error:
+        directory = command.working_directory
+        if directory is not None and not directory.is_dir():
+            message = f"cannot start {program} in {directory}: there is no such directory"
+            raise ToolchainError(message) from error
+        message = f"cannot start {program}: {error.strerror or error}"
+        raise ToolchainError(message, next_step="ortlab doctor") from error
 
 
 def _limit(pid: int, command: Command) -> None:
     """Set the limits from outside: a function run between fork and exec is unsafe with threads."""
     if not hasattr(resource, "prlimit"):  # macOS
         return
+    wanted = (
+        (resource.RLIMIT_AS, command.memory_limit_bytes),
+        (resource.RLIMIT_FSIZE, command.file_size_limit_bytes),
+    )
     with contextlib.suppress(ProcessLookupError):
-        if command.memory_limit_bytes is not None:
-            resource.prlimit(pid, resource.RLIMIT_AS, (command.memory_limit_bytes,) * 2)
-        if command.file_size_limit_bytes is not None:
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (command.file_size_limit_bytes,) * 2)
+        for kind, limit in wanted:
+            if limit is None:
+                continue
+            _, ours = resource.prlimit(pid, kind)
+            if ours == resource.RLIM_INFINITY or limit < ours:  # a lower one may not be raised
+                resource.prlimit(pid, kind, (limit, limit))
 
 
-def _wait(
-    child: subprocess.Popen[bytes], deadline: float
-) -> tuple[bool, int, resource.struct_rusage]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ended:
+    timed_out: bool
+    peak_rss_bytes: int | None
+
+
+def _wait(child: subprocess.Popen[bytes], deadline: float, output: tuple[int, ...]) -> _Ended:
     """Wait with a short poll that grows to 20 ms; kill the group at the deadline."""
     pause_s, timed_out = 0.001, False
     while True:
         pid, status, usage = os.wait4(child.pid, 0 if timed_out else os.WNOHANG)
         if pid:
             child.returncode = os.waitstatus_to_exitcode(status)
-            return timed_out, status, usage
+            unit = 1 if sys.platform == "darwin" else 1024
+            return _Ended(timed_out=timed_out, peak_rss_bytes=usage.ru_maxrss * unit)
         if time.monotonic() >= deadline:
             timed_out = True
             _end_group(child.pid)
             continue
+        for descriptor in output:
+            _spill(descriptor)
         time.sleep(min(pause_s, max(0.0, deadline - time.monotonic())))
         pause_s = min(pause_s * 1.5, 0.02)
+
+
+def _spill(descriptor: int) -> None:
+    """Give back the disk behind all but the tail of an output that grew large.
+
+    The program writes on at its own offset, so what is cut off becomes a hole.
+    """
+    state = os.fstat(descriptor)
+    if state.st_blocks * 512 < _SPILLED_OUTPUT_BYTES:
+        return
+    tail_start = state.st_size - _KEPT_OUTPUT_BYTES
+    tail = os.pread(descriptor, _KEPT_OUTPUT_BYTES, tail_start)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, tail, tail_start)
 
 
 def _end_group(group: int) -> None:
