@@ -16,7 +16,7 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,15 @@ TOOLS = {
 
 def required_tools() -> set[str]:
     names = {name.strip() for name in os.environ.get("ORTLAB_REQUIRE", "").split(",")} - {""}
-    return set(TOOLS) if "all" in names else names & set(TOOLS)
+    if unknown := names - set(TOOLS) - {"all"}:
+        known = ", ".join([*TOOLS, "all"])
+        message = f"ORTLAB_REQUIRE names {', '.join(sorted(unknown))}; it may name {known}"
+        raise pytest.UsageError(message)
+    return set(TOOLS) if "all" in names else names
+
+
+def pytest_configure() -> None:
+    required_tools()
 
 
 def pytest_report_header() -> str:
@@ -140,33 +148,49 @@ def package_models() -> Callable[[str], Path]:
 # ---------------------------------------------------------------- the table of what was verified
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None] | None:
-    counts: dict[str, Counter[str]] = {name: Counter() for name in TOOLS}
+PLACES = {
+    "unit": "what is decided and computed, starting no program",
+    "real": "real ORT, real processes, real files on this machine",
+}
+NOT_HERE = "Gradle, Xcode and real phones need machines that have them"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counts: dict[str, Counter[str]] = {name: Counter() for name in (*PLACES, *TOOLS)}
     for outcome in ("passed", "failed", "skipped", "error"):
         for report in terminalreporter.stats.get(outcome, []):
-            for name in getattr(report, "required_tools", ()):
+            for name in getattr(report, "verifies", ()):
                 counts[name][outcome] += 1
+    rows = [
+        *((name, claim, _state(counts[name], "")) for name, claim in PLACES.items()),
+        *((name, tool.claim, _state(counts[name], tool.enable)) for name, tool in TOOLS.items()),
+        ("phones", NOT_HERE, "not here"),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     terminalreporter.section("what this run verified")
-    for name, tool in TOOLS.items():
-        seen = counts[name]
-        if seen["failed"] or seen["error"]:
-            state = "FAILED"
-        elif seen["passed"]:
-            state = f"verified ({seen['passed']} tests)"
-        elif seen["skipped"]:
-            state = f"skipped: {tool.enable}"
-        else:
-            state = "not in this run"
-        terminalreporter.write_line(f"{name:<11} {tool.claim:<50} {state}")
-    terminalreporter.write_line(
-        "not here    Gradle, Xcode and real phones need machines that have them"
-    )
-    return None
+    for name, claim, state in rows:
+        terminalreporter.write_line(f"{name:<{widths[0]}}  {claim:<{widths[1]}}  {state}")
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
-    if report.when == "call" or report.outcome == "skipped":
-        report.required_tools = [n for m in item.iter_markers("requires") for n in m.args]
+def _state(seen: Counter[str], enable: str) -> str:
+    if broken := seen["failed"] + seen["error"]:
+        return f"FAILED ({broken} of {seen.total()})"
+    if seen["skipped"] and not seen["passed"]:
+        return f"skipped; to verify it: {enable}" if enable else "skipped"
+    if seen["passed"]:
+        skipped = f", {seen['skipped']} skipped" if seen["skipped"] else ""
+        return f"verified ({seen['passed']} passed{skipped})"
+    return "not in this run"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note on the report, which travels between processes, what the test stands for."""
+    report = yield
+    if report.when == "call" or report.outcome != "passed":
+        place = "real" if item.get_closest_marker("real") else "unit"
+        tools = [name for marker in item.iter_markers("requires") for name in marker.args]
+        report.verifies = [place, *tools]  # type: ignore[attr-defined]
+    return report
