@@ -475,7 +475,9 @@ class Arm:
         custom_op_library: Shared library to register, or None.
         saved_optimization_count: Records in the file, to prove replay against.
         parity_tolerance: ``rtol`` and ``atol`` a device's outputs are held to, or None when
-            parity was not checked at preparation.
+            parity was not checked at preparation or goes by ``min_sqnr_db``.
+        min_sqnr_db: Least SQNR a device's outputs are held to, for int8 and int4.
+        operator_counts: ``domain:Operator`` to nodes in the file, to prove replay against.
     """
 
     arm_id: str
@@ -499,6 +501,8 @@ class Arm:
     precision: Precision = Precision.FP32
     target: TargetPlatform | None = None
     size_bytes: int = 0
+    min_sqnr_db: float | None = None
+    operator_counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

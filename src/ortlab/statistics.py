@@ -170,7 +170,8 @@ def _williams_row(arm_count: int, row: int) -> list[int]:
 
 
 @cache
-def _t_quantile(degrees: int, probability: float) -> float:
+def t_quantile(degrees: float, probability: float) -> float:
+    """Return the quantile of Student's t; remembered, because simulations ask for few of them."""
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, probability))
@@ -188,7 +189,7 @@ def interval(log_ratios: Sequence[float], *, alpha: float) -> tuple[float, float
         raise BenchmarkError(message)
     mean = math.fsum(log_ratios) / count
     variance = math.fsum((value - mean) ** 2 for value in log_ratios) / (count - 1)
-    half = _t_quantile(count - 1, 1 - alpha / 2) * math.sqrt(variance / count)
+    half = t_quantile(count - 1, 1 - alpha / 2) * math.sqrt(variance / count)
     return mean, mean - half, mean + half
 
 
