@@ -55,6 +55,10 @@ CONVOLUTIONS = (
 )
 
 
+REPLAYED = CONVOLUTIONS
+NOT_REPLAYED = (ExecutedOperator(provider=CPU, operator="Conv", count=35),)
+
+
 def host(**changes: Any) -> DeviceInfo:
     """Return a quiet host."""
     info = DeviceInfo(
@@ -347,14 +351,14 @@ class SimulatedDevice:
     _session: float = 0.0
 
     def __post_init__(self) -> None:
-        import numpy
+        import numpy as np
 
-        self._generator = numpy.random.default_rng(self.seed)
+        self._generator = np.random.default_rng(self.seed)
         self._session = float(self._generator.normal(0.0, 1.0)) * self.noise.session
 
     def samples_ns(self, arm_id: str) -> list[int]:
         """Draw the samples of one latency block."""
-        import numpy
+        import numpy as np
         from scipy.signal import lfilter
 
         noise, generator = self.noise, self._generator
@@ -368,7 +372,7 @@ class SimulatedDevice:
         shared += float(generator.normal(0.0, noise.process))
         self.asked += 1
         latency: list[int] = (
-            numpy.rint(self.base_ns * numpy.exp(shared + wander + spikes)).astype(int).tolist()
+            np.rint(self.base_ns * np.exp(shared + wander + spikes)).astype(int).tolist()
         )
         return latency
 
@@ -385,7 +389,7 @@ def simulate(
     change: Callable[[Block], Block] = lambda block: block,
 ) -> Run:
     """Carry out an experiment: ask the real ``next_block``, answer from the noise model."""
-    from ortlab.bench import NextBlock, next_block
+    from ortlab.schedule import NextBlock, next_block
 
     blocks: list[Block] = []
     while isinstance(step := next_block(experiment, tuple(blocks)), NextBlock):
