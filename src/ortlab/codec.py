@@ -1,10 +1,12 @@
 """Frozen dataclasses to JSON and back, checked on the way in.
 
-pydantic is imported on first use: most commands start without it.
+pydantic is imported on first use: most commands start without it. JSON has no infinity and no
+NaN; they are written as the strings ``Infinity``, ``-Infinity`` and ``NaN`` and read back.
 """
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any, TypeVar
 
@@ -15,9 +17,10 @@ Value = TypeVar("Value")
 
 @cache
 def _adapter(kind: Any) -> Any:
-    from pydantic import TypeAdapter
+    from pydantic import ConfigDict, TypeAdapter
 
-    return TypeAdapter(kind)
+    # A dataclass alone takes no configuration; as part of another type it inherits that one's.
+    return TypeAdapter(kind | None, config=ConfigDict(ser_json_inf_nan="strings"))
 
 
 def to_json(value: object, *, indent: int | None = None) -> str:
@@ -29,8 +32,7 @@ def to_json(value: object, *, indent: int | None = None) -> str:
 
 def to_plain(value: object) -> Any:
     """Return the JSON structure (dicts, lists, numbers, strings) of a frozen value."""
-    kind: Any = type(value)
-    return _adapter(kind).dump_python(value, mode="json")
+    return json.loads(to_json(value))
 
 
 def from_json(kind: type[Value], text: str | bytes, *, source: str) -> Value:
@@ -48,7 +50,7 @@ def from_json(kind: type[Value], text: str | bytes, *, source: str) -> Value:
 
     try:
         adapter_key: Any = kind
-        value: Value = _adapter(adapter_key).validate_json(text)
+        value: Value | None = _adapter(adapter_key).validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the top level"
@@ -57,4 +59,7 @@ def from_json(kind: type[Value], text: str | bytes, *, source: str) -> Value:
             f" ({error.error_count()} problem(s) in all)"
         )
         raise StorageError(message) from error
+    if value is None:
+        message = f"cannot read {source} as {kind.__name__}: it holds null"
+        raise StorageError(message)
     return value
