@@ -1,0 +1,75 @@
+"""Prepare one model: ``python -m ortlab.prepare.worker JOB.json``, in a process of its own.
+
+ORT and onnx see the user's file only here, so a crash or a hang of theirs is an error message of
+the driver's. What the worker can tell itself it writes to `failure.json`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+from ortlab.errors import ModelError, OrtlabError
+from ortlab.prepare.job import PID_FILE, Job, Mark, read_job, read_marks, write_failure, write_mark
+from ortlab.prepare.repair import one_line
+from ortlab.prepare.staging import storage_error
+
+EXIT_FAILED = 1
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> int:
+    """Run one job; return the exit code of the process."""
+    (path,) = arguments
+    _die_with_parent()
+    job = read_job(Path(path))
+    (job.directory / PID_FILE).write_text(str(os.getpid()), encoding="ascii")
+    try:
+        _prepare(job)
+    except OrtlabError as error:
+        write_failure(job.directory, error)
+        return EXIT_FAILED
+    return 0
+
+
+def _prepare(job: Job) -> None:
+    from ortlab.prepare.steps import prepare_one
+
+    try:
+        prepare_one(job, lambda mark: write_mark(job.directory, mark))
+    except MemoryError as error:
+        message = f"cannot prepare {job.model}: {_last_step(job)}: there is not enough memory"
+        raise ModelError(message, next_step="use a machine with more memory") from error
+    except OSError as error:
+        raise storage_error(error, f"cannot prepare {job.model}: {_last_step(job)}") from error
+    except RecursionError as error:
+        message = f"cannot prepare {job.model}: {_last_step(job)}: its graphs are nested too deep"
+        raise ModelError(message) from error
+    except OrtlabError:
+        raise
+    except Exception as error:
+        # A broken file can make onnx, numpy and our own code stumble in any way.
+        said = f"{type(error).__name__}: {one_line(str(error))}"
+        message = f"cannot prepare {job.model}: {_last_step(job)} failed: {said}"
+        if os.environ.get("ORTLAB_DEBUG"):
+            raise
+        raise ModelError(message, next_step=f"ortlab inspect {job.model}") from error
+
+
+def _last_step(job: Job) -> str:
+    marks = read_marks(job.directory) or (Mark(fraction=0, step="start"),)
+    return f"step '{marks[-1].step}'"
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process with the driver; elsewhere it runs to its deadline."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
