@@ -1,0 +1,1 @@
+"""The benchmark program for Linux hosts and boards: a process of its own, never imported."""
