@@ -54,10 +54,11 @@ def load_calibration(folder: Path, inputs: tuple[TensorSpec, ...]) -> tuple[Samp
 def _read(path: Path) -> Sample:
     import numpy as np
 
-    with np.load(path, allow_pickle=False) as archive:
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            message = "it is a single array, not an .npz archive"
-            raise ValueError(message)  # noqa: TRY004 - a fact of the file, not of a caller's type
+    archive = np.load(path, allow_pickle=False)
+    if isinstance(archive, np.ndarray):
+        message = "it is a single array, not an .npz archive"
+        raise ValueError(message)  # noqa: TRY004 - a fact of the file, not of a caller's type
+    with archive:
         return {name: archive[name] for name in archive.files}
 
 
