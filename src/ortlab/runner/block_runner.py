@@ -71,7 +71,7 @@ def warm_up_window(rule: dict[str, Any], last_median_ns: float) -> int:
     """Return the runs of the next window: ``max(window_min_runs, ceil(window_ns ÷ median))``."""
     if last_median_ns <= 0:
         return int(rule["window_min_runs"])
-    return max(int(rule["window_min_runs"]), math.ceil(rule["window_ns"] / last_median_ns))
+    return max(int(rule["window_min_runs"]), math.ceil(float(rule["window_ns"]) / last_median_ns))
 
 
 class WarmUp:
