@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,8 @@ def test_ir_limits_are_what_was_measured(version: str) -> None:
 def test_table_is_what_the_script_makes() -> None:
     path = ROOT / "scripts" / "make_release_table.py"
     spec = importlib.util.spec_from_file_location("make_release_table", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     table = ROOT / "src" / "ortlab" / "ort_releases.json"
@@ -271,7 +273,5 @@ def test_versions_are_read(major: int, minor: int, rest: str) -> None:
 
 @given(st.text(max_size=12))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
-        parse_release(text)
-    except UsageError as error:
-        assert repr(text) in error.message
+    with suppress(UsageError):
+        assert min(parse_release(text)) >= 0

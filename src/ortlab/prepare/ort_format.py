@@ -72,12 +72,9 @@ def read_ort(path: Path, *, content: bool = False) -> ParsedModel:
             if not 8 <= size_bytes <= MAX_BUFFER_BYTES:
                 message = f"{size_bytes} bytes are too few or too many"
                 raise MalformedError(message)
-            with mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ) as mapped:
-                data = memoryview(mapped)
-                try:
-                    return _Reader(FlatBuffer(data), content=content).model(path.name, sha256)
-                finally:
-                    data.release()
+            # Not closed by hand: a traceback may still hold views of it.
+            mapped = mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_READ)
+        return _Reader(FlatBuffer(memoryview(mapped)), content=content).model(path.name, sha256)
     except MalformedError as error:
         message = f"cannot read {path} as an ORT format model: {error}"
         raise ModelError(message, next_step="convert the model again") from error

@@ -65,7 +65,7 @@ class _Replay:
         self.steps = 0
 
     def apply(self, record: SavedRecord) -> Iterator[str]:
-        indices = [index for index in record.node_indices if index is not None]
+        indices = [index for index in dict.fromkeys(record.node_indices) if index is not None]
         if not all(index in self._nodes for index in indices):
             return
         if not record.target_position < len(record.node_indices):
@@ -89,7 +89,7 @@ class _Replay:
         inside = {node.index for node in nodes}
         consumers = {index for value in target.outputs for index in self._consumers[value]}
         self.steps += len(consumers)
-        return [self._nodes[index] for index in sorted(consumers - inside)]
+        return [self._nodes[index] for index in sorted(consumers - inside) if index in self._nodes]
 
     def _replace(self, nodes: list[Node], record: SavedRecord) -> None:
         """Put one node in place of those that can be removed."""
