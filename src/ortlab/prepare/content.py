@@ -58,9 +58,14 @@ def content_digest(path: Path) -> str:
     Raises:
         ModelError: The file cannot be read, or is no model.
     """
+    return digest_of(read_model_file(path, content=True))
+
+
+def digest_of(model: ParsedModel) -> str:
+    """Return the content digest of a file that was read with ``content=True``."""
     hashed = hashlib.sha256()
     encoder = json.JSONEncoder(separators=(",", ":"))
-    for part in encoder.iterencode(_plain(_canonical(read_model_file(path, content=True)))):
+    for part in encoder.iterencode(_plain(_canonical(model))):
         hashed.update(part.encode())
     return hashed.hexdigest()
 
