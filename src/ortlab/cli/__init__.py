@@ -10,6 +10,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ortlab.errors import OrtlabError
 
 
 def main() -> None:
@@ -28,7 +32,6 @@ def run(arguments: Sequence[str]) -> int:
     """
     import typer
 
-    from ortlab.cli import render
     from ortlab.cli.app import app
     from ortlab.errors import BUG_EXIT_CODE, InterruptedRunError, OrtlabError
 
@@ -37,22 +40,28 @@ def run(arguments: Sequence[str]) -> int:
     try:
         answer = app(list(arguments), standalone_mode=False)
     except OrtlabError as error:
-        render.show_error(error, as_json=as_json)
-        return error.exit_code
+        return _show(error, as_json=as_json)
     except typer.TyperException as error:
         error.show()
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        stopped = InterruptedRunError("stopped; what was finished is kept")
-        render.show_error(stopped, as_json=as_json)
-        return stopped.exit_code
+        return _show(InterruptedRunError("stopped; what was finished is kept"), as_json=as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        from ortlab.cli import render
+
         render.show_bug(error, as_json=as_json)
         return BUG_EXIT_CODE
     return answer if isinstance(answer, int) else 0
+
+
+def _show(error: OrtlabError, *, as_json: bool) -> int:
+    from ortlab.cli import render  # here, since it would slow down every --help
+
+    render.show_error(error, as_json=as_json)
+    return error.exit_code
 
 
 def _interrupt(_number: int, _frame: object) -> None:
