@@ -111,7 +111,7 @@ class _ExternalData:
 
     def part(self, tensor: onnx.TensorProto) -> tuple[Path, int, int]:
         """Return the file, offset and length of a tensor's data."""
-        stated = {entry.key: entry.value for entry in tensor.external_data}
+        stated = {_text(entry.key): _text(entry.value) for entry in tensor.external_data}
         file = self._file(stated.get("location", ""))
         try:
             offset = int(stated.get("offset", "0") or "0")
@@ -157,7 +157,7 @@ class _Reader:
             raise MalformedError(message)
         graph = self._graph(proto.graph, 0)
         functions = {
-            f"{_domain(function.domain)}:{function.name}": self._function(function)
+            f"{_domain(function.domain)}:{_text(function.name)}": self._function(function)
             for function in proto.functions
         }
         files = self._external.files
@@ -169,8 +169,8 @@ class _Reader:
             + sum(file.stat().st_size for file in set(map(Path.resolve, files.values()))),
             ir_version=proto.ir_version,
             opsets=self._opsets,
-            producer=f"{proto.producer_name} {proto.producer_version}".strip(),
-            metadata={item.key: item.value for item in proto.metadata_props},
+            producer=f"{_text(proto.producer_name)} {_text(proto.producer_version)}".strip(),
+            metadata={_text(item.key): _text(item.value) for item in proto.metadata_props},
             inputs=graph.inputs,
             outputs=graph.outputs,
         )
@@ -186,10 +186,11 @@ class _Reader:
     def _extra(self) -> dict[str, tuple[str, ...]]:
         proto = self._proto
         return {
-            "documentation": (proto.doc_string, proto.graph.doc_string),
-            "model": (proto.domain, str(proto.model_version)),
+            "documentation": (_text(proto.doc_string), _text(proto.graph.doc_string)),
+            "model": (_text(proto.domain), str(proto.model_version)),
             "functions": tuple(
-                f"{_domain(function.domain)}:{function.name} {_domain(item.domain)} {item.version}"
+                f"{_domain(function.domain)}:{_text(function.name)}"
+                f" {_domain(item.domain)} {item.version}"
                 for function in proto.functions
                 for item in function.opset_import
             ),
@@ -204,7 +205,9 @@ class _Reader:
             *(self._sparse(tensor) for tensor in proto.sparse_initializer),
         )
         constants = {tensor.name for tensor in initializers}
-        inputs = tuple(_value(value) for value in proto.input if value.name not in constants)
+        described = tuple(map(_value, proto.input))
+        inputs = tuple(spec for spec in described if spec.name not in constants)
+        values = tuple(map(_value, proto.value_info))
         nodes = tuple(self._node(at, node, depth) for at, node in enumerate(proto.node))
         used = {name for node in nodes for name in (*node.inputs, *node.outputs)}
         return Graph(
@@ -212,13 +215,13 @@ class _Reader:
             inputs=inputs,
             outputs=tuple(map(_value, proto.output)),
             initializers=initializers,
-            values=tuple(_value(value) for value in proto.value_info if value.name in used),
-            unused_values=tuple(v.name for v in proto.value_info if v.name not in used),
+            values=tuple(spec for spec in values if spec.name in used),
+            unused_values=tuple(spec.name for spec in values if spec.name not in used),
         )
 
     def _function(self, proto: onnx.FunctionProto) -> Graph:
-        def untyped(name: str) -> TensorSpec:
-            return TensorSpec(name=name, element_type="undefined", shape=None)
+        def untyped(name: str | bytes) -> TensorSpec:
+            return TensorSpec(name=_text(name), element_type="undefined", shape=None)
 
         return Graph(
             nodes=tuple(self._node(at, node, 0) for at, node in enumerate(proto.node)),
@@ -229,16 +232,16 @@ class _Reader:
 
     def _node(self, index: int, proto: onnx.NodeProto, depth: int) -> Node:
         attributes = [self._attribute(attribute, depth) for attribute in proto.attribute]
-        domain = _domain(proto.domain)
+        domain, operator = _domain(proto.domain), _text(proto.op_type)
         return Node(
             index=index,
-            name=proto.name,
+            name=_text(proto.name),
             domain=domain,
-            operator=proto.op_type,
-            since_version=self._since.of(domain, proto.op_type),
+            operator=operator,
+            since_version=self._since.of(domain, operator),
             execution_provider="",
-            inputs=tuple(proto.input),
-            outputs=tuple(proto.output),
+            inputs=tuple(map(_text, proto.input)),
+            outputs=tuple(map(_text, proto.output)),
             attributes=tuple(sorted(attributes, key=lambda attribute: attribute.name)),
         )
 
@@ -250,7 +253,7 @@ class _Reader:
             value = proto.SerializeToString(deterministic=True)
         else:
             value = self._attribute_value(kind, getattr(proto, name), depth)
-        return Attribute(name=proto.name, kind=kind, value=value)
+        return Attribute(name=_text(proto.name), kind=kind, value=value)
 
     def _attribute_value(self, kind: str, value: Any, depth: int) -> AttributeValue:
         convert: dict[str, Callable[[Any], Any]] = {
@@ -275,7 +278,7 @@ class _Reader:
         if proto.data_location == proto.EXTERNAL and not self._content:
             size_bytes = self._external.part(proto)[2]
         return Initializer(
-            name=proto.name,
+            name=_text(proto.name),
             element_type=element_type,
             shape=tuple(proto.dims),
             size_bytes=size_bytes,
@@ -333,8 +336,13 @@ class _SinceVersions:
         return 0
 
 
-def _domain(name: str) -> str:
-    return name or "ai.onnx"
+def _text(value: str | bytes) -> str:
+    """Return a string field: protobuf gives bytes for what is not UTF-8."""
+    return value if isinstance(value, str) else value.decode(errors="backslashreplace")
+
+
+def _domain(name: str | bytes) -> str:
+    return _text(name) or "ai.onnx"
 
 
 def _file_part(file: Path, offset: int, length: int) -> Iterator[bytes]:
@@ -346,7 +354,7 @@ def _file_part(file: Path, offset: int, length: int) -> Iterator[bytes]:
 
 
 def _value(proto: onnx.ValueInfoProto) -> TensorSpec:
-    return _typed(proto.name, proto.type)
+    return _typed(_text(proto.name), proto.type)
 
 
 def _typed(name: str, proto: onnx.TypeProto) -> TensorSpec:
@@ -384,4 +392,4 @@ def _shape(proto: Any) -> tuple[int | str | None, ...] | None:
 def _dimension(proto: onnx.TensorShapeProto.Dimension) -> int | str | None:
     if proto.HasField("dim_value"):
         return proto.dim_value if proto.dim_value >= 0 else None
-    return dimension_symbol(proto.dim_param)
+    return dimension_symbol(_text(proto.dim_param))
