@@ -22,7 +22,7 @@ from ortlab.domain import (
     Verdict,
 )
 from ortlab.rounds import block_medians, complete_rounds, exclusions
-from ortlab.schedule import Done, next_block
+from ortlab.schedule import Done, NextBlock, next_block
 from ortlab.statistics import effect, look_alpha_of
 from ortlab.wire import Purpose
 
@@ -54,7 +54,9 @@ def analyze(run: Run, *, checks: bool = True) -> Analysis:
     recommendation = recommend(
         experiment, comparisons, summaries, lambda arm, other: difference(run, arm, other)
     )
-    stop_reason = step.reason if isinstance(step, Done) else _still_to_come(run, rounds)
+    stop_reason = (
+        step.reason if isinstance(step, Done) else _still_to_come(step, experiment, rounds)
+    )
     return Analysis(
         experiment_id=experiment.experiment_id,
         finished=finished,
@@ -95,16 +97,13 @@ def difference(run: Run, arm_id: str, other: str) -> Effect | None:
     return effect(ratios, alpha=look_alpha_of(run.experiment.rule), checks=False)
 
 
-def _still_to_come(run: Run, rounds: int) -> str:
-    looks = run.experiment.rule.looks
-    upcoming = next((look for look in looks if look > rounds), None)
-    if upcoming is None or any(
-        block.purpose in (Purpose.MEMORY, Purpose.COLD_START) for block in run.blocks
-    ):
-        return f"not finished: {wording.rounds(rounds)} are complete, other blocks are missing"
-    return (
-        f"not finished: {wording.rounds(rounds)} are complete, the next look comes after {upcoming}"
-    )
+def _still_to_come(step: NextBlock, experiment: Experiment, rounds: int) -> str:
+    done = f"not finished: {rounds} complete {'round' if rounds == 1 else 'rounds'}"
+    if step.purpose is Purpose.LATENCY:
+        looks = experiment.rule.looks
+        upcoming = next((look for look in looks if look > step.round_index), looks[-1])
+        return f"{done}, the next look comes after {upcoming}"
+    return f"{done}, {step.purpose.replace('_', '-')} blocks are still to come"
 
 
 def _headlines(

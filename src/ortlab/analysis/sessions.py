@@ -85,6 +85,8 @@ def compare_through_control(
     pairs = _pairs(base, new, arms, leave_out=control)
     _check_arms(runs, analyses, base, pairs, extra=(control,))
     alpha = min(look_alpha_of(run.experiment.rule) for run in runs)
+    if few >= FEWEST_SESSIONS:
+        alpha = _session_alpha(runs, pairs)
 
     def units(side: Sequence[Run], arm_id: str) -> tuple[float, ...]:
         rounds = [_log_ratios(run, arm_id, control) for run in side]
@@ -110,20 +112,24 @@ def compare_sessions(
     analyses = _usable(runs)
     pairs = _pairs(base, new, arms, leave_out=None)
     _check_arms(runs, analyses, base, pairs)
-    alpha = min(run.experiment.rule.family_alpha for run in runs) / len(pairs)
+    # A device warms up over a run, and how many rounds a run has depends on what it saw: longer
+    # runs would be slower. So only the rounds count that every run has.
+    common = min(analysis.rounds for analysis in analyses)
 
     def units(side: Sequence[Run], arm_id: str) -> tuple[float, ...]:
-        return tuple(
-            _mean(
-                [
-                    math.log(value)
-                    for value in block_medians(run.experiment, run.blocks, arm_id).values()
-                ]
-            )
-            for run in side
-        )
+        return tuple(_mean(_log_medians(run, arm_id)[:common]) for run in side)
 
-    return _compare(base, new, pairs, units, alpha)
+    return _compare(base, new, pairs, units, _session_alpha(runs, pairs))
+
+
+def _session_alpha(runs: Sequence[Run], pairs: Sequence[tuple[str, str]]) -> float:
+    """Return the alpha where runs are the units: one look, divided by the comparisons."""
+    return min(run.experiment.rule.family_alpha for run in runs) / len(pairs)
+
+
+def _log_medians(run: Run, arm_id: str) -> list[float]:
+    medians = block_medians(run.experiment, run.blocks, arm_id)
+    return [math.log(medians[index]) for index in sorted(medians)]
 
 
 # ------------------------------------------------------------------------------ the figures
