@@ -27,18 +27,26 @@ def _listed(values: list[str] | None) -> tuple[str, ...]:
     return tuple(part.strip() for value in values or () for part in value.split(",") if part)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from ortlab import __version__
+
+        typer.echo(f"ortlab {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Log every program that is started.")
     ] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
 ) -> None:
-    if version:
-        from ortlab import __version__
-
-        typer.echo(f"ortlab {__version__}")
-        raise typer.Exit
     if verbose:
         import logging
 

@@ -1,0 +1,71 @@
+"""What the documents tell a reader to type can be typed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from ortlab.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+    (ROOT / "docs").rglob("*.md")
+)
+COMMANDS = typer.main.get_command(app)
+
+
+def command_lines(path: Path) -> list[str]:
+    """Return each ``ortlab …`` line of a document's code blocks, continued lines joined."""
+    blocks = re.findall(
+        r"^```(?:sh|console)?\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE
+    )
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.strip() for line in lines if line.strip().startswith("ortlab ")]
+
+
+def parse(line: str) -> None:
+    """Parse a command line without running it."""
+    name, *arguments = shlex.split(line, comments=True)[1:]
+    command = COMMANDS.commands[name]
+    command.make_context(name, arguments)
+
+
+LINES = [(path.name, line) for path in DOCUMENTS for line in command_lines(path)]
+
+
+@pytest.mark.parametrize(("document", "line"), LINES)
+def test_a_shown_command_line_means_something(document: str, line: str) -> None:
+    assert document
+    parse(line)
+
+
+def test_a_wrong_line_would_be_found() -> None:
+    for line in ("ortlab bench x --no-such-option", "ortlab prepare", "ortlab gate run"):
+        with pytest.raises(typer.TyperException):
+            parse(line)
+    with pytest.raises(KeyError):
+        parse("ortlab no-such-command")
+
+
+def test_the_readme_shows_every_command() -> None:
+    table = re.findall(r"^\| `ortlab ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert sorted(table) == sorted(COMMANDS.commands)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text())
+    broken = [link for link in links if "://" not in link and not (path.parent / link).exists()]
+    assert broken == []
+
+
+def test_every_decision_is_listed_once() -> None:
+    directory = ROOT / "docs" / "adr"
+    index = (directory / "README.md").read_text()
+    decisions = sorted(path.name for path in directory.glob("[0-9]*.md"))
+    assert decisions
+    assert re.findall(r"\]\((\d[^)]*)\)", index) == decisions
