@@ -54,10 +54,15 @@ class PrepareSection:
     precision: tuple[str, ...] = ("fp32",)
     level: str = "all"
     type_reduction: bool = False
+    save_optimized_onnx: bool = False
     nnapi_stop_ops: tuple[str, ...] = ()
     min_sqnr_db: float | None = None
     min_top1_agreement: float | None = None
     allow_parity_failure: bool = False
+    parity: bool = True
+    configs: bool = True
+    predictions: bool = True
+    seed: int = 0
     deadline_s: float = 600.0
 
 
@@ -84,7 +89,7 @@ class BenchSection:
     max_rounds: int = 24
     block_s: float = 2.0
     seed: int | None = None
-    equivalence_margin: float = 0.02
+    equivalence_margin: str = "2%"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

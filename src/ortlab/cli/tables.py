@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ortlab.cli import render
 from ortlab.domain import (
@@ -14,7 +15,11 @@ from ortlab.domain import (
     ParityStatus,
     PreparedModel,
     ReleaseVerdict,
+    TensorSpec,
 )
+
+if TYPE_CHECKING:
+    from ortlab.prepare import Inspection
 
 
 def size(size_bytes: float) -> str:
@@ -66,6 +71,39 @@ def show_prepared(model: PreparedModel) -> None:
         render.say(f"not made: {refused.variant_id}: {refused.reason}")
     for sentence in (*model.findings, *model.repairs):
         render.say(f"- {sentence}")
+
+
+def show_inspection(found: Inspection) -> None:
+    """Print what is in a file."""
+    for sentence in found.sentences:
+        render.say(sentence)
+    tensors = [(tensor, "in") for tensor in found.model.inputs]
+    tensors += [(tensor, "out") for tensor in found.model.outputs]
+    render.show_table(
+        "inputs and outputs",
+        ("", "name", "type", "shape"),
+        [(way, tensor.name, tensor.element_type, shape(tensor)) for tensor, way in tensors],
+    )
+    render.show_table(
+        "operators",
+        ("operator", "nodes"),
+        [(name, str(count)) for name, count in found.operator_counts.items()],
+        right=(1,),
+    )
+    render.show_table(
+        "largest initializers",
+        ("name", "type", "size"),
+        [(t.name, t.element_type, size(t.size_bytes)) for t in found.initializers[:8]],
+        right=(2,),
+    )
+    show_releases("ORT releases", found.releases)
+
+
+def shape(tensor: TensorSpec) -> str:
+    """Return a shape for people; unknown dimensions are question marks."""
+    if tensor.shape is None:
+        return "unknown"
+    return " × ".join("?" if size is None else str(size) for size in tensor.shape) or "scalar"
 
 
 def show_releases(title: str, verdicts: Sequence[ReleaseVerdict]) -> None:

@@ -15,13 +15,16 @@ from ortlab.prepare.options import (
     parse_dims,
     parse_input_shapes,
 )
+from ortlab.prepare.package_check import PackageCheck, check_package
 
 __all__ = [
     "Inspection",
     "ModelResult",
+    "PackageCheck",
     "PrepareOptions",
     "PrepareProgress",
     "PrepareSummary",
+    "check_package",
     "find_models",
     "find_prepared",
     "inspect_file",

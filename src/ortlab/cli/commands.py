@@ -1,0 +1,406 @@
+"""What each command does: call `pipeline`, then show the answer."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ortlab import pipeline
+from ortlab.cli import render, tables
+from ortlab.config import BenchSection, ModelSection, PrepareSection, load_config, starter_config
+from ortlab.errors import (
+    GateFailedError,
+    GateInconclusiveError,
+    ModelError,
+    OrtlabError,
+    StorageError,
+    UsageError,
+)
+
+
+def listed(values: Sequence[str] | None) -> tuple[str, ...]:
+    """Flatten repeated and comma-separated options."""
+    parts = (part.strip() for value in values or () for part in value.split(","))
+    return tuple(part for part in parts if part)
+
+
+def command_line() -> str:
+    """Return the command that repeats this one."""
+    return shlex.join(["ortlab", *(word for word in sys.argv[1:] if word != "--new")])
+
+
+# ---------------------------------------------------------------------------- prepare, inspect
+
+
+def prepare(*, models: Sequence[Path], output: Path, as_json: bool, **options: Any) -> int:
+    """Prepare models; the exit code is that of the first error."""
+    from ortlab.prepare import parse_dims, parse_input_shapes
+
+    model = ModelSection(
+        path=str(models[0]),
+        input_shapes=dict(parse_input_shapes(options["input_shape"] or ())),
+        dims=dict(parse_dims(options["dim"] or ())),
+        **{
+            name: str(options[name]) if options[name] is not None else None
+            for name in ("inputs", "reference", "calibration", "custom_op_library")
+        },
+    )
+    lists: dict[str, Any] = {
+        name: listed(options[name]) for name in ("style", "target", "precision") if options[name]
+    }
+    section = PrepareSection(
+        **lists,
+        nnapi_stop_ops=listed(options["nnapi_stop_op"]),
+        **{
+            name: options[name]
+            for name in (
+                *("level", "type_reduction", "save_optimized_onnx", "min_sqnr_db"),
+                *("min_top1_agreement", "allow_parity_failure", "parity", "configs"),
+                *("predictions", "seed", "deadline_s"),
+            )
+        },
+    )
+    with render.Progress() as progress:
+        summary = pipeline.prepare(
+            models,
+            output,
+            pipeline.prepare_options(model, section),
+            jobs=options["jobs"],
+            stop_on_failure=options["fail_fast"],
+            say=progress.update,
+        )
+    if as_json:
+        render.show_json({"models": [_prepared(result) for result in summary.results]})
+    else:
+        _show_summary(summary.results)
+    return summary.error.exit_code if summary.error else 0
+
+
+def _prepared(result: Any) -> dict[str, Any]:
+    return {
+        "source": str(result.source),
+        "name": result.name,
+        "directory": str(result.directory) if result.directory else None,
+        "cached": result.cached,
+        "duration_s": round(result.duration_s, 3),
+        "error": _error(result.error) if result.error else None,
+        "prepared": result.prepared,
+    }
+
+
+def _error(error: OrtlabError) -> dict[str, Any]:
+    return {
+        "family": type(error).__name__,
+        "exit_code": error.exit_code,
+        "message": error.message,
+        "next_step": error.next_step,
+    }
+
+
+def _show_summary(results: Sequence[Any]) -> None:
+    for result in results:
+        if result.prepared is not None:
+            tables.show_prepared(result.prepared)
+            found = " (unchanged since last time)" if result.cached else ""
+            render.say(f"prepared in {result.directory}{found}")
+        if result.error is not None:
+            render.show_error(result.error, as_json=False)
+    failed = sum(result.error is not None for result in results)
+    if len(results) > 1:
+        render.say(f"{len(results) - failed} of {len(results)} models prepared without an error")
+
+
+def inspect(*, file: Path, package: Path | None, releases: Sequence[str], as_json: bool) -> int:
+    """Tell what is in a file; with a package, whether the package can run the model."""
+    if package is not None:
+        return _check_package(file, package, as_json=as_json)
+    if file.is_dir():
+        prepared, _ = pipeline.prepared_at(file)
+        if as_json:
+            render.show_json(prepared)
+        else:
+            tables.show_prepared(prepared)
+            for variant_id, verdicts in prepared.compatibility.items():
+                tables.show_releases(f"ORT releases for {variant_id}", verdicts)
+        return 0
+    from ortlab.prepare import inspect_file
+
+    found = inspect_file(file, releases=tuple(releases))
+    if as_json:
+        render.show_json(found)
+    else:
+        tables.show_inspection(found)
+    return 0
+
+
+def _check_package(file: Path, package: Path, *, as_json: bool) -> int:
+    checked = pipeline.check_package(file, package)
+    if as_json:
+        render.show_json(checked)
+    else:
+        operators = [missing.sentence for missing in checked.missing_operators]
+        for sentence in (*operators, *(missing.sentence for missing in checked.missing_types)):
+            render.say(f"missing: {sentence}")
+        for sentence in checked.notes:
+            render.say(f"note: {sentence}")
+        usable = ", ".join(checked.usable) or "no variant"
+        render.say(f"the package runs {usable} of {checked.model_name}")
+    return 0 if checked.passed else ModelError.exit_code
+
+
+# ---------------------------------------------------------------------------- bench, report, gate
+
+
+def bench(*, prepared: Path, output: Path, as_json: bool, **options: Any) -> int:
+    """Measure, analyze and report."""
+    lists: dict[str, Any] = {
+        name: listed(options[name])
+        for name in ("style", "load", "precision", "target", "replay", "level", "against")
+    }
+    section = BenchSection(
+        output=str(output),
+        device=listed(options["device"]) or ("host",),
+        ep=tuple(options["ep"] or ()),
+        config=tuple(options["config"] or ()),
+        threads=tuple(_whole(word) for word in listed(options["threads"])),
+        **{
+            name: options[name]
+            for name in (
+                *("baseline", "min_rounds", "max_rounds", "block_s", "seed"),
+                "equivalence_margin",
+            )
+        },
+        **lists,
+    )
+    if options["dry_run"]:
+        return _dry_run(prepared, section, as_json=as_json)
+    with render.Progress() as progress:
+        measured = pipeline.bench(
+            prepared, section, new=options["new"], command=command_line(), say=progress.update
+        )
+    _show_measured(measured, as_json=as_json)
+    return 0
+
+
+def _whole(word: str) -> int:
+    if not word.isdigit() or not 1 <= int(word) <= 1024:
+        message = f"cannot use --threads {word!r}: it is a number of threads, 1 or more"
+        raise UsageError(message)
+    return int(word)
+
+
+def _dry_run(prepared: Path, section: BenchSection, *, as_json: bool) -> int:
+    from contextlib import closing
+
+    from ortlab.devices import open_device
+
+    experiments = []
+    for device_id in section.device:
+        with closing(open_device(device_id)) as device:
+            experiments.append(
+                pipeline.plan(prepared, section, device, command=command_line(), say=render.note)
+            )
+    if as_json:
+        render.show_json({"experiments": experiments})
+        return 0
+    for experiment in experiments:
+        tables.show_arms(experiment)
+        looks = ", ".join(str(look) for look in experiment.rule.looks)
+        render.say(f"looks at the data after {looks} rounds")
+    return 0
+
+
+def _show_measured(measured: Sequence[pipeline.Measured], *, as_json: bool) -> None:
+    if as_json:
+        render.show_json({"runs": [_measured(item) for item in measured]})
+        return
+    for item in measured:
+        tables.show_analysis(item.analysis)
+        if item.found:
+            render.say("this experiment was finished before; --new starts another")
+        render.say(f"run:    {item.run.directory}")
+        render.say(f"report: {item.report.html or item.report.directory}")
+
+
+def _measured(item: pipeline.Measured) -> dict[str, Any]:
+    return {
+        "directory": str(item.run.directory),
+        "device": item.run.experiment.device.device_id,
+        "virtual": item.run.experiment.device.virtual,
+        "found": item.found,
+        "analysis": item.analysis,
+        "report": {"html": str(item.report.html) if item.report.html else None},
+    }
+
+
+def report(
+    *, runs: Sequence[Path], output: Path | None, formats: Sequence[str], as_json: bool
+) -> int:
+    """Write reports of recorded runs."""
+    written = []
+    for directory in runs:
+        run, analysis = pipeline.load_measured(directory)
+        target = directory / "report" if output is None else output
+        if output is not None and len(runs) > 1:
+            target = output / run.experiment.experiment_id
+        written.append(pipeline.report(run, analysis, target, formats))
+    if as_json:
+        render.show_json({"reports": [[str(path) for path in item.paths] for item in written]})
+        return 0
+    for item in written:
+        for path in item.paths:
+            render.say(str(path))
+    return 0
+
+
+def gate(
+    *,
+    runs: Sequence[Path],
+    max_slowdown: str,
+    arms: Sequence[str],
+    base: Sequence[Path],
+    control: str | None,
+    junit: Path | None,
+    as_json: bool,
+) -> int:
+    """Hold runs to a limit; the exit code says how it ended."""
+    from ortlab.analysis import GateStatus
+
+    result = pipeline.gate(runs, max_slowdown, arms=arms, base=base, control=control)
+    if junit is not None:
+        pipeline.write_junit(result, junit)
+    if as_json:
+        render.show_json(result)
+    else:
+        for row in result.rows:
+            render.say(f"{row.status}: {row.sentence}")
+        render.say(result.sentence)
+    return {
+        GateStatus.PASS: 0,
+        GateStatus.FAIL: GateFailedError.exit_code,
+        GateStatus.INCONCLUSIVE: GateInconclusiveError.exit_code,
+        GateStatus.REFUSED: GateInconclusiveError.exit_code,
+    }[result.status]
+
+
+# ---------------------------------------------------------------------------- devices
+
+
+def calibrate(*, prepared: Path, device: str, as_json: bool, **options: Any) -> int:
+    """Measure and store a noise floor."""
+    with render.Progress() as progress:
+        floor = pipeline.calibrate(
+            prepared,
+            device_id=device,
+            experiments=options["experiments"],
+            rounds=options["rounds"],
+            block_s=options["block_s"],
+            output=options["output"],
+            say=progress.update,
+        )
+    if as_json:
+        render.show_json(floor)
+    else:
+        render.say(
+            f"the noise floor of {device} is {floor.effect:.2%}: no smaller difference will be"
+            f" claimed there ({floor.experiments} A/A experiments of {floor.rounds} rounds)"
+        )
+    return 0
+
+
+def devices(*, as_json: bool) -> int:
+    """List the devices."""
+    found = pipeline.devices()
+    if as_json:
+        render.show_json({"devices": list(found)})
+        return 0
+    render.show_table(
+        "devices",
+        ("id", "system", "CPU", "ORT", "providers"),
+        [
+            (
+                info.device_id + (" (virtual)" if info.virtual else ""),
+                f"{info.os_version}, {info.architecture}",
+                info.cpu,
+                info.ort_version,
+                ", ".join(n.removesuffix("ExecutionProvider") for n in info.available_providers),
+            )
+            for info in found
+        ],
+    )
+    return 0
+
+
+def doctor(*, as_json: bool) -> int:
+    """Tell what is there and what is missing; 4 when something needed is missing."""
+    from ortlab.doctor import State, worst
+    from ortlab.errors import ToolchainError
+
+    findings = pipeline.doctor()
+    if as_json:
+        render.show_json({"findings": list(findings)})
+    else:
+        render.show_table(
+            "this machine",
+            ("what", "state", "seen", "next step"),
+            [(f.subject, str(f.state), f.detail, f.next_step) for f in findings],
+        )
+    return ToolchainError.exit_code if worst(findings) is State.MISSING else 0
+
+
+# ---------------------------------------------------------------------------- everything
+
+
+def init(*, model: Path, output: Path, force: bool) -> int:
+    """Write a starter configuration."""
+    from ortlab.prepare import inspect_file
+
+    spec = inspect_file(model).model
+    if output.exists() and not force:
+        message = f"cannot write {output}: it is there already"
+        raise UsageError(message, next_step="ortlab init --force, or choose another --output")
+    shapes: Mapping[str, tuple[int | str | None, ...]] = {
+        tensor.name: tensor.shape for tensor in spec.inputs if tensor.shape is not None
+    }
+    try:
+        output.write_text(starter_config(model, dict(shapes)), encoding="utf-8")
+    except OSError as error:
+        message = f"cannot write {output}: {error.strerror}"
+        raise StorageError(message) from error
+    render.say(f"wrote {output}; next: ortlab run {output}")
+    return 0
+
+
+def run(*, config: Path, new: bool, as_json: bool) -> int:
+    """Do everything a configuration says."""
+    return _run(pipeline_config=load_config(config), base=config.parent, new=new, as_json=as_json)
+
+
+def demo(*, output: Path, new: bool, as_json: bool) -> int:
+    """Run the demo."""
+    config = pipeline.demo_config(output)
+    return _run(pipeline_config=config, base=Path(), new=new, as_json=as_json)
+
+
+def _run(*, pipeline_config: Any, base: Path, new: bool, as_json: bool) -> int:
+    from ortlab.analysis import GateStatus
+
+    with render.Progress() as progress:
+        measured, gated = pipeline.run_config(
+            pipeline_config, base, new=new, command=command_line(), say=progress.update
+        )
+    if as_json:
+        runs = [_measured(item) for item in measured]
+        render.show_json({"runs": runs, "gate": gated})
+    else:
+        _show_measured(measured, as_json=False)
+        if gated is not None:
+            render.say(f"gate: {gated.sentence}")
+    if gated is None or gated.status is GateStatus.PASS:
+        return 0
+    if gated.status is GateStatus.FAIL:
+        return GateFailedError.exit_code
+    return GateInconclusiveError.exit_code
