@@ -478,6 +478,8 @@ class Arm:
             parity was not checked at preparation or goes by ``min_sqnr_db``.
         min_sqnr_db: Least SQNR a device's outputs are held to, for int8 and int4.
         operator_counts: ``domain:Operator`` to nodes in the file, to prove replay against.
+        reference: Outputs the arm is held to, with absolute paths, when they are not those of the
+            experiment's sample: another model's, from another prepared directory.
     """
 
     arm_id: str
@@ -503,6 +505,7 @@ class Arm:
     size_bytes: int = 0
     min_sqnr_db: float | None = None
     operator_counts: Mapping[str, int] = field(default_factory=dict)
+    reference: tuple[TensorFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
