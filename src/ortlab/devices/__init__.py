@@ -1,28 +1,33 @@
-"""Where blocks run. A platform is one module behind `domain.Device`."""
+"""Where a block runs: adapters of :class:`ortlab.domain.Device`.
+
+A device adapter starts the benchmark program of its platform for each block, brings files there
+and back, and says of a program that left no valid answer what became of it.
+"""
 
 from __future__ import annotations
 
 from ortlab.devices.host import HostDevice
 from ortlab.domain import Device
-from ortlab.errors import DeviceError
+from ortlab.errors import UsageError
+from ortlab.process import Processes, SystemProcesses
 
-__all__ = ["HostDevice", "device_ids", "open_device"]
+__all__ = ["HostDevice", "open_device"]
 
 HOST = "host"
 
 
-def device_ids() -> tuple[str, ...]:
-    """Return the ids of the devices that are attached."""
-    return (HOST,)
+def open_device(device_id: str, *, processes: Processes | None = None) -> Device:
+    """Open a device by id; the caller closes it.
 
-
-def open_device(device_id: str) -> Device:
-    """Return a device, ready to run blocks; close it when done.
+    Args:
+        device_id: ``host``.
+        processes: How programs are started.
 
     Raises:
-        DeviceError: There is none with this id, or it is not ready.
+        UsageError: There is no device of this name.
+        DeviceError: The device cannot run blocks.
     """
     if device_id == HOST:
-        return HostDevice()
-    message = f"cannot use device {device_id!r}: it is not attached; there is {HOST!r}"
-    raise DeviceError(message, next_step="ortlab devices")
+        return HostDevice(processes or SystemProcesses())
+    message = f"cannot open device {device_id!r}: there is none of this name here"
+    raise UsageError(message, next_step="ortlab devices")

@@ -1,248 +1,305 @@
-"""This machine as a device: each block is a fresh process of the benchmark program."""
+"""This machine: every block is a fresh Python process with ONNX Runtime.
+
+The runner gets a small environment of its own instead of the caller's: variables such as
+``OMP_NUM_THREADS`` or ``LD_PRELOAD`` would change what is measured without a trace.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import platform
+import shutil
 import sys
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from ortlab import codec
 from ortlab.domain import Arm, DeviceInfo, DeviceKind
-from ortlab.errors import DeviceError, StorageError, ToolchainError
-from ortlab.process import Command, Completed, Processes, SystemProcesses
-from ortlab.wire import BlockRequest, BlockResult, Conditions, Death, DeathKind, Stage
+from ortlab.errors import DeviceError, OrtlabError, StorageError, ToolchainError
+from ortlab.process import Command, Completed, Processes
+from ortlab.wire import (
+    BlockRequest,
+    BlockResult,
+    Conditions,
+    Death,
+    DeathKind,
+    RuntimeFacts,
+    Stage,
+    TensorFile,
+)
 
+DEVICE_ID: Final = "host"
 RUNNER_PATH: Final = Path(__file__).parents[1] / "runner" / "block_runner.py"
+KEPT_VARIABLES: Final = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+GRACE_S: Final = 3.0
+"""Time beyond a block's deadline for a runner to notice it and answer by itself."""
 
 _PROBE_DEADLINE_S: Final = 60.0
-_GRACE_S: Final = 5.0
-_OUTPUT_TAIL_CHARACTERS: Final = 2000
-_BUSY_WINDOW_S: Final = 0.2
-_ENVIRONMENT: Final = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-_OUT_OF_MEMORY_WORDS: Final = ("bad_alloc", "MemoryError", "Cannot allocate memory")
-
-
-@dataclass(frozen=True, slots=True)
-class _Runtime:
-    ort_version: str
-    available_providers: tuple[str, ...]
+_REQUEST, _RESULT, _PROGRESS, _COMMAND = "request.json", "result.json", "progress", "command.txt"
+_LARGEST_RESULT_BYTES: Final = 256 << 20
+_TAIL_CHARACTERS: Final = 4000
+_MEMORY_WORDS: Final = (
+    "MemoryError",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "Out of memory",
+    "out of memory",
+    "failed to map segment",
+)
 
 
 class HostDevice:
-    """Runs blocks on this machine.
+    """Runs blocks on this machine; see :class:`ortlab.domain.Device`.
 
     Args:
-        processes: Starts the runner.
+        processes: How programs are started.
         runner_path: The benchmark program.
-        memory_limit_bytes: Address space of a block, or None.
-
-    Raises:
-        DeviceError: This Python has no onnxruntime.
+        memory_limit_bytes: Limit of a block's address space, or None.
     """
 
     def __init__(
         self,
+        processes: Processes,
         *,
-        processes: Processes | None = None,
         runner_path: Path = RUNNER_PATH,
         memory_limit_bytes: int | None = None,
     ) -> None:
-        self._processes = processes or SystemProcesses()
+        self._processes = processes
         self._runner_path = runner_path
         self._memory_limit_bytes = memory_limit_bytes
-        self._runtimes: dict[str, _Runtime] = {}
-        runtime = self._probe(sys.executable)
-        self._info = DeviceInfo(
-            device_id="host",
+        self._probes: dict[str, tuple[dict[str, Any], RuntimeFacts]] = {}
+
+    @cached_property
+    def info(self) -> DeviceInfo:
+        """The machine and the onnxruntime that ortlab itself is installed with.
+
+        Raises:
+            DeviceError: That runtime cannot be started.
+        """
+        machine, runtime = self._probe(sys.executable)
+        return DeviceInfo(
+            device_id=DEVICE_ID,
             kind=DeviceKind.HOST,
-            name=platform.node() or "this machine",
-            os_version=_os_version(),
-            architecture=platform.machine(),
-            cpu=_cpu(),
-            memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            name=str(machine["name"]),
+            os_version=str(machine["os_version"]),
+            architecture=str(machine["architecture"]),
+            cpu=str(machine["cpu"]),
+            memory_bytes=int(machine["memory_bytes"]),
             ort_version=runtime.ort_version,
             available_providers=runtime.available_providers,
         )
 
-    @property
-    def info(self) -> DeviceInfo:
-        """The machine as it describes itself."""
-        return self._info
-
     def runtime_of(self, arm: Arm) -> tuple[str, tuple[str, ...]]:
-        """Return ORT version and providers of the interpreter that ``arm`` names.
+        """Return ORT version and available providers of the arm's Python interpreter.
 
         Raises:
-            DeviceError: The interpreter cannot be started, or has no onnxruntime.
+            DeviceError: It cannot be started, or has no onnxruntime.
         """
-        runtime = self._probe(arm.runtime or sys.executable)
+        _, runtime = self._probe(_interpreter_of(arm))
         return runtime.ort_version, runtime.available_providers
 
     def conditions(self) -> Conditions:
-        """Read governor, frequencies, temperature, and the load over a fifth of a second."""
-        before = _cpu_jiffies()
-        time.sleep(_BUSY_WINDOW_S)
-        after = _cpu_jiffies()
-        busy = None
-        if before and after and after[1] > before[1]:
-            busy = (after[0] - before[0]) / (after[1] - before[1])
-        root = Path("/sys/devices/system/cpu")
-        frequencies = (
-            _number(root / f"cpu{core}/cpufreq/scaling_cur_freq")
-            for core in range(os.cpu_count() or 1)
-        )
-        return Conditions(
-            cpu_governor=_text(root / "cpu0/cpufreq/scaling_governor") or None,
-            cpu_frequency_khz=tuple(value for value in frequencies if value is not None),
-            busy_fraction=busy,
-        )
-
-    def run_block(self, request: BlockRequest, arm: Arm) -> BlockResult | Death:
-        """Run one block in a fresh process.
+        """Read the machine's state; it takes a tenth of a second to see how busy others are.
 
         Raises:
-            DeviceError: The runner cannot be started at all.
-            StorageError: The request cannot be written.
+            DeviceError: The benchmark program does not answer.
         """
-        directory = Path(request.output_directory)
-        request_path = directory / "request.json"
+        completed = self._ask(sys.executable, "--conditions")
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            for name in ("result.json", "progress"):
-                (directory / name).unlink(missing_ok=True)
-            request_path.write_text(codec.to_json(request), encoding="utf-8")
-        except OSError as error:
-            message = f"cannot write the request of block {request.block_id}: {error.strerror}"
-            raise StorageError(
-                message, next_step="make room, then run the command again"
-            ) from error
-        completed = self._start(
-            arm.runtime or sys.executable,
-            str(request_path),
-            deadline_s=request.deadline_s + _GRACE_S,
+            return codec.from_json(Conditions, completed.stdout, source="the machine's state")
+        except StorageError as error:
+            message = f"cannot read the machine's state: {error.message}"
+            raise DeviceError(message, next_step="ortlab doctor") from error
+
+    def run_block(self, request: BlockRequest, arm: Arm) -> BlockResult | Death:
+        """Run one block in a fresh process; see :class:`ortlab.domain.Device`.
+
+        The request, the command that repeats it, progress marks and the result stay in
+        ``request.output_directory``, which is made if needed.
+
+        Raises:
+            DeviceError: The interpreter cannot be started.
+            StorageError: The output directory cannot be written.
+        """
+        directory = Path(request.output_directory).absolute()
+        command = self._command(
+            _interpreter_of(arm), str(directory / _REQUEST), request.deadline_s + GRACE_S
+        )
+        command = replace(
+            command,
+            working_directory=directory,
             memory_limit_bytes=self._memory_limit_bytes,
         )
-        return _answer(request, directory, completed)
-
-    def close(self) -> None:
-        """Do nothing: nothing of the machine was changed."""
-
-    def _probe(self, interpreter: str) -> _Runtime:
-        if interpreter not in self._runtimes:
-            completed = self._start(interpreter, "--probe", deadline_s=_PROBE_DEADLINE_S)
-            try:
-                facts: dict[str, Any] = json.loads(completed.stdout)
-                self._runtimes[interpreter] = _Runtime(
-                    str(facts["ort_version"]), tuple(facts["available_providers"])
-                )
-            except (ValueError, KeyError, TypeError) as error:
-                words = completed.stderr.strip().splitlines()
-                reason = words[-1] if words else "it said nothing"
-                message = f"cannot use ONNX Runtime of {interpreter}: {reason}"
-                step = f"{interpreter} -m pip install onnxruntime numpy"
-                raise DeviceError(message, next_step=step) from error
-        return self._runtimes[interpreter]
-
-    def _start(
-        self,
-        interpreter: str,
-        argument: str,
-        *,
-        deadline_s: float,
-        memory_limit_bytes: int | None = None,
-        environment: Mapping[str, str] = _ENVIRONMENT,
-    ) -> Completed:
-        command = Command(
-            arguments=(interpreter, str(self._runner_path), argument),
-            deadline_s=deadline_s,
-            environment=environment,
-            memory_limit_bytes=memory_limit_bytes,
-        )
+        _lay_out(directory, replace(request, output_directory=str(directory)), command)
         try:
-            return self._processes.run(command)
+            completed = self._processes.run(command)
         except ToolchainError as error:
             raise DeviceError(error.message, next_step=error.next_step) from error
+        return _read_answer(directory, request.block_id, completed)
 
+    def close(self) -> None:
+        """Nothing was changed, so there is nothing to restore."""
 
-def _answer(request: BlockRequest, directory: Path, completed: Completed) -> BlockResult | Death:
-    stage = _last_stage(directory)
+    def _probe(self, interpreter: str) -> tuple[dict[str, Any], RuntimeFacts]:
+        """Ask an interpreter once what it runs on and with."""
+        if interpreter not in self._probes:
+            completed = self._ask(interpreter, "--probe")
+            try:
+                machine = json.loads(completed.stdout.splitlines()[-1])
+                runtime = json.dumps(machine.pop("runtime"))
+                facts = codec.from_json(RuntimeFacts, runtime, source="the runtime")
+            except (IndexError, KeyError, TypeError, ValueError, OrtlabError) as error:
+                message = f"cannot tell what {interpreter} runs: its answer cannot be read"
+                raise DeviceError(message, next_step="ortlab doctor") from error
+            self._probes[interpreter] = (machine, facts)
+        return self._probes[interpreter]
 
-    def death(kind: DeathKind, message: str) -> Death:
-        tail = (completed.stdout + completed.stderr)[-_OUTPUT_TAIL_CHARACTERS:]
-        where = f" in stage {stage}" if stage else " before its first stage"
-        return Death(
-            kind=kind,
-            message=f"the runner {message}{where}",
-            exit_code=completed.exit_code,
-            signal_name=completed.signal_name,
-            last_stage=stage,
-            output_tail=tail,
+    def _ask(self, interpreter: str, question: str) -> Completed:
+        try:
+            completed = self._processes.run(self._command(interpreter, question, _PROBE_DEADLINE_S))
+        except ToolchainError as error:
+            raise DeviceError(error.message, next_step=error.next_step) from error
+        if not completed.succeeded:
+            last = (completed.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            message = f"cannot run blocks with {interpreter}: {last}"
+            step = f"{interpreter} -m pip install onnxruntime numpy"
+            raise DeviceError(message, next_step=step)
+        return completed
+
+    def _command(self, interpreter: str, argument: str, deadline_s: float) -> Command:
+        env = shutil.which("env") or "/usr/bin/env"
+        kept = [f"{name}={os.environ[name]}" for name in KEPT_VARIABLES if name in os.environ]
+        return Command(
+            arguments=(
+                *(env, "-i", *kept, "ORT_DISABLE_TELEMETRY=1"),
+                *(interpreter, "-X", "faulthandler", str(self._runner_path), argument),
+            ),
+            deadline_s=deadline_s,
         )
 
-    if completed.timed_out:
-        return death(DeathKind.DEADLINE, f"was ended after its {request.deadline_s:g} s")
+
+def _interpreter_of(arm: Arm) -> str:
+    """Return the Python interpreter of an arm.
+
+    Raises:
+        DeviceError: It is not a program.
+    """
+    if arm.runtime is None:
+        return sys.executable
+    found = shutil.which(arm.runtime)
+    if found is None:
+        message = f"cannot run arm {arm.arm_id!r}: {arm.runtime} is no Python interpreter here"
+        raise DeviceError(message, next_step="ortlab doctor")
+    return str(Path(found).absolute())
+
+
+def _lay_out(directory: Path, request: BlockRequest, command: Command) -> None:
+    """Write the request and the command that repeats it; remove an older answer."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in (_RESULT, _PROGRESS):
+            (directory / name).unlink(missing_ok=True)
+        (directory / _REQUEST).write_text(codec.to_json(request, indent=2), encoding="utf-8")
+        (directory / _COMMAND).write_text(command.line() + "\n", encoding="utf-8")
+    except OSError as error:
+        message = f"cannot write the block's request to {directory}: {error.strerror}"
+        raise StorageError(message) from error
+
+
+# ------------------------------------------------------------------------------ answers
+
+
+def _read_answer(directory: Path, block_id: str, completed: Completed) -> BlockResult | Death:
+    """Return the result, or what is known of a runner that left no valid one."""
     if not completed.succeeded:
-        how = completed.signal_name or f"exit code {completed.exit_code}"
-        if any(word in completed.stderr for word in _OUT_OF_MEMORY_WORDS):
-            return death(DeathKind.OUT_OF_MEMORY, f"ran out of memory ({how})")
-        if completed.signal_name:
-            return death(DeathKind.SIGNAL, f"died of {completed.signal_name}")
-        return death(DeathKind.EXIT, f"ended with exit code {completed.exit_code}")
+        return _death_of(directory, completed)
+    path = directory / _RESULT
     try:
-        text = (directory / "result.json").read_bytes()
+        if path.stat().st_size > _LARGEST_RESULT_BYTES:
+            return _death(directory, completed, DeathKind.GARBLED_RESULT, "its result is too large")
+        text = path.read_bytes()
     except OSError:
-        return death(DeathKind.NO_RESULT, "ended without a result")
+        message = "the runner ended without an answer"
+        return _death(directory, completed, DeathKind.NO_RESULT, message)
     try:
-        result = codec.from_json(BlockResult, text, source="the runner's result")
+        result = codec.from_json(BlockResult, text, source=f"the answer to {block_id}")
     except StorageError as error:
-        return death(DeathKind.GARBLED_RESULT, f"left no readable result ({error.message})")
-    if result.block_id != request.block_id:
-        return death(DeathKind.WRONG_BLOCK, f"answered for block {result.block_id!r}")
-    return result
+        return _death(directory, completed, DeathKind.GARBLED_RESULT, error.message)
+    if result.block_id != block_id:
+        message = f"the runner answered for block {result.block_id!r}, not for {block_id!r}"
+        return _death(directory, completed, DeathKind.WRONG_BLOCK, message)
+    located = _locate(directory, result)
+    if located is None:
+        message = "its result names files outside of its directory, or that are not there"
+        return _death(directory, completed, DeathKind.GARBLED_RESULT, message)
+    return located
+
+
+def _locate(directory: Path, result: BlockResult) -> BlockResult | None:
+    """Make the result's paths absolute; None when one leaves the directory."""
+    outputs: list[TensorFile] = []
+    for output in result.outputs:
+        path = _inside(directory, output.path)
+        if path is None:
+            return None
+        outputs.append(replace(output, path=path))
+    profile = None
+    if result.profile_path is not None:
+        profile = _inside(directory, result.profile_path)
+        if profile is None:
+            return None
+    return replace(result, outputs=tuple(outputs), profile_path=profile)
+
+
+def _inside(directory: Path, name: str) -> str | None:
+    with contextlib.suppress(OSError, ValueError):
+        path = (directory / name).resolve(strict=True)
+        if path.is_relative_to(directory.resolve()):
+            return str(directory / name)
+    return None
+
+
+def _death_of(directory: Path, completed: Completed) -> Death:
+    """Say what became of a runner that did not end well."""
+    limit = f"{completed.command.deadline_s:g} s"
+    said = completed.stderr + completed.stdout
+    if completed.timed_out:
+        message = f"the runner was ended after {limit}, the block's deadline"
+        return _death(directory, completed, DeathKind.DEADLINE, message)
+    if any(word in said for word in _MEMORY_WORDS):
+        message = "the runner ran out of memory"
+        return _death(directory, completed, DeathKind.OUT_OF_MEMORY, message)
+    if completed.signal_name == "SIGKILL":
+        # Nobody else ends a process of ours that way: it is what the kernel does when it runs out.
+        message = "the runner was killed, as the system does when memory runs out"
+        return _death(directory, completed, DeathKind.OUT_OF_MEMORY, message)
+    if completed.signal_name is not None:
+        message = f"the runner was ended by {completed.signal_name}"
+        return _death(directory, completed, DeathKind.SIGNAL, message)
+    message = f"the runner ended with exit code {completed.exit_code}"
+    return _death(directory, completed, DeathKind.EXIT, message)
+
+
+def _death(directory: Path, completed: Completed, kind: DeathKind, message: str) -> Death:
+    tail = (completed.stdout + completed.stderr)[-_TAIL_CHARACTERS:]
+    return Death(
+        kind=kind,
+        message=message,
+        exit_code=None if completed.timed_out else completed.exit_code,
+        signal_name=completed.signal_name,
+        last_stage=_last_stage(directory),
+        output_tail=tail,
+    )
 
 
 def _last_stage(directory: Path) -> Stage | None:
-    marks = _text(directory / "progress").split()
-    return Stage(marks[-1]) if marks and marks[-1] in tuple(Stage) else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
-
-
-def _number(path: Path) -> int | None:
-    text = _text(path)
-    return int(text) if text.isdigit() else None
-
-
-def _cpu_jiffies() -> tuple[int, int] | None:
-    """Return busy and total jiffies of the machine since it started."""
-    words = _text(Path("/proc/stat")).split("\n", 1)[0].split()[1:]
-    if len(words) < 8:
-        return None
-    values = [int(word) for word in words[:8]]
-    return sum(values) - values[3] - values[4], sum(values)
-
-
-def _cpu() -> str:
-    for line in _text(Path("/proc/cpuinfo")).splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() in ("model name", "Hardware"):
-            return f"{value.strip()}, {os.cpu_count()} cores"
-    return f"{platform.machine()}, {os.cpu_count()} cores"
-
-
-def _os_version() -> str:
-    for line in _text(Path("/etc/os-release")).splitlines():
-        if line.startswith("PRETTY_NAME="):
-            return line.partition("=")[2].strip('"')
-    return f"{platform.system()} {platform.release()}"
+    """Return the newest progress mark; a torn or unknown one does not count."""
+    last = None
+    with contextlib.suppress(OSError):
+        for line in (directory / _PROGRESS).read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                last = Stage(line)
+    return last
