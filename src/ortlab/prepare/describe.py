@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ortlab.domain import ReleaseVerdict
 from ortlab.ort_releases import release_verdicts
-from ortlab.prepare.content import content_digest, read_model_file
+from ortlab.prepare.content import digest_of, read_model_file
 from ortlab.prepare.inspection import format_facts
 
 
@@ -31,10 +31,10 @@ def describe(path: Path) -> Description:
     Raises:
         ModelError: It is damaged.
     """
-    model = read_model_file(path)
+    model = read_model_file(path, content=True)
     return Description(
         sha256=model.spec.sha256,
-        content_digest=content_digest(path),
+        content_digest=digest_of(model),
         size_bytes=model.spec.size_bytes,
         operator_counts=model.operator_counts(),
         initializer_bytes=model.initializer_bytes(),

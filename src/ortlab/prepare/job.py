@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,17 +108,19 @@ class Mark:
 
     Attributes:
         fraction: 0 to 1.
-        step: That begins.
+        step: That begins or ends.
+        ended: Whether it ends.
     """
 
     fraction: float
     step: str
+    ended: bool = False
 
 
 def write_mark(directory: Path, mark: Mark) -> None:
     """Append a progress mark."""
     with (directory / PROGRESS_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps([round(mark.fraction, 3), mark.step]) + "\n")
+        file.write(json.dumps([round(mark.fraction, 3), mark.step, mark.ended]) + "\n")
 
 
 def read_marks(directory: Path) -> tuple[Mark, ...]:
@@ -127,7 +130,23 @@ def read_marks(directory: Path) -> tuple[Mark, ...]:
     except OSError:
         return ()
     lines = text.split("\n")[:-1]
-    return tuple(Mark(fraction=line[0], step=line[1]) for line in map(json.loads, lines))
+    return tuple(_parsed(line) for line in lines)
+
+
+def _parsed(line: str) -> Mark:
+    fraction, step, ended = json.loads(line)
+    return Mark(fraction=fraction, step=step, ended=ended)
+
+
+def running_steps(marks: Sequence[Mark]) -> str:
+    """Return in words the steps that began and did not end: what a dead worker was doing."""
+    running: list[str] = []
+    for mark in marks:
+        if mark.ended and mark.step in running:
+            running.remove(mark.step)
+        elif not mark.ended:
+            running.append(mark.step)
+    return " and ".join(f"'{step}'" for step in running) or "'start'"
 
 
 def worker_pid(directory: Path) -> int | None:

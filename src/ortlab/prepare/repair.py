@@ -152,7 +152,6 @@ def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def _describe(proto: onnx.ModelProto, path: Path, sha256: str, size_bytes: int) -> ModelSpec:
-    initializers = _initializer_names(proto.graph)
     opsets = {item.domain or "ai.onnx": item.version for item in proto.opset_import}
     return ModelSpec(
         file_name=path.name.encode("utf-8", "replace").decode(),
@@ -162,11 +161,15 @@ def _describe(proto: onnx.ModelProto, path: Path, sha256: str, size_bytes: int) 
         opsets=opsets,
         producer=f"{proto.producer_name} {proto.producer_version}".strip(),
         metadata={item.key: item.value for item in proto.metadata_props},
-        inputs=tuple(
-            describe_value(value) for value in proto.graph.input if value.name not in initializers
-        ),
+        inputs=model_inputs(proto),
         outputs=tuple(describe_value(value) for value in proto.graph.output),
     )
+
+
+def model_inputs(proto: onnx.ModelProto) -> tuple[TensorSpec, ...]:
+    """Return the inputs that must be given: those without an initializer."""
+    names = _initializer_names(proto.graph)
+    return tuple(describe_value(value) for value in proto.graph.input if value.name not in names)
 
 
 def describe_value(value: onnx.ValueInfoProto) -> TensorSpec:

@@ -35,12 +35,14 @@ class InputSet:
         sample_id: Directory name.
         origin: ``seeded``, or the name of the user's file.
         arrays: Input name to array.
+        types: Input name to ONNX element type.
         notes: Sizes chosen for unknown dimensions, in sentences.
     """
 
     sample_id: str
     origin: str
     arrays: Mapping[str, Array]
+    types: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 

@@ -13,7 +13,15 @@ import sys
 from pathlib import Path
 
 from ortlab.errors import ModelError, OrtlabError
-from ortlab.prepare.job import PID_FILE, Job, Mark, read_job, read_marks, write_failure, write_mark
+from ortlab.prepare.job import (
+    PID_FILE,
+    Job,
+    read_job,
+    read_marks,
+    running_steps,
+    write_failure,
+    write_mark,
+)
 from ortlab.prepare.repair import one_line
 from ortlab.prepare.staging import storage_error
 
@@ -42,27 +50,26 @@ def _prepare(job: Job) -> None:
     try:
         prepare_one(job, lambda mark: write_mark(job.directory, mark))
     except MemoryError as error:
-        message = f"cannot prepare {job.model}: {_last_step(job)}: there is not enough memory"
+        message = f"cannot prepare {job.model}: {_step(job)}: there is not enough memory"
         raise ModelError(message, next_step="use a machine with more memory") from error
     except OSError as error:
-        raise storage_error(error, f"cannot prepare {job.model}: {_last_step(job)}") from error
+        raise storage_error(error, f"cannot prepare {job.model}: {_step(job)}") from error
     except RecursionError as error:
-        message = f"cannot prepare {job.model}: {_last_step(job)}: its graphs are nested too deep"
+        message = f"cannot prepare {job.model}: {_step(job)}: its graphs are nested too deep"
         raise ModelError(message) from error
     except OrtlabError:
         raise
     except Exception as error:
         # A broken file can make onnx, numpy and our own code stumble in any way.
         said = f"{type(error).__name__}: {one_line(str(error))}"
-        message = f"cannot prepare {job.model}: {_last_step(job)} failed: {said}"
+        message = f"cannot prepare {job.model}: {_step(job)} failed: {said}"
         if os.environ.get("ORTLAB_DEBUG"):
             raise
         raise ModelError(message, next_step=f"ortlab inspect {job.model}") from error
 
 
-def _last_step(job: Job) -> str:
-    marks = read_marks(job.directory) or (Mark(fraction=0, step="start"),)
-    return f"step '{marks[-1].step}'"
+def _step(job: Job) -> str:
+    return f"step {running_steps(read_marks(job.directory))}"
 
 
 def _die_with_parent() -> None:
