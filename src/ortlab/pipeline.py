@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ortlab.config import BenchSection, Config, ModelSection, PrepareSection
 from ortlab.errors import StorageError, ToolchainError, UsageError
@@ -186,7 +186,7 @@ def arm_options(section: BenchSection, *, say: Say) -> ArmOptions:
     from ortlab.domain import OptimizationStyle, Precision, Replay, TargetPlatform
     from ortlab.wire import GraphOptimizationLevel, LoadMode
 
-    lists = {
+    lists: dict[str, Any] = {
         "styles": choices(OptimizationStyle, section.style, "style"),
         "providers": tuple(parse_providers(text) for text in section.ep),
         "threads": section.threads,
@@ -311,28 +311,28 @@ def _measure(
     say: Say,
 ) -> Measured:
     from ortlab.analysis import analyze
-    from ortlab.bench import find_run, load_run, run_experiment
+    from ortlab.bench import find_run, is_finished, load_run
 
     existing = None if new else find_run(root, experiment)
     directory = existing or root / experiment.experiment_id
-    found = existing is not None and analyze(load_run(existing)).finished
-    if existing is not None and found:
-        run = load_run(existing)
-    else:
-        if existing is not None:
-            experiment = load_run(existing).experiment
-            say(f"resuming {existing}")
-        run = run_experiment(directory, experiment, device, progress=_teller(say))
+    found = existing is not None and is_finished(load_run(existing))
+    if existing is not None and not found:
+        say(f"going on with {existing}")
+    run = _run_blocks(directory, experiment, device, say)
     analysis = analyze(run)
     files = report(run, analysis, directory / "report", formats)
     return Measured(run=run, analysis=analysis, report=files, found=found)
 
 
-def _teller(say: Say) -> Callable[[RunProgress], None]:
-    def tell(progress: RunProgress) -> None:
-        say(progress.message)
+def _run_blocks(directory: Path, experiment: Experiment, device: Device, say: Say) -> Run:
+    from ortlab.bench import run_experiment
 
-    return tell
+    def tell(progress: RunProgress) -> None:
+        left = f"{progress.least_s:.0f} to {progress.most_s:.0f} s left"
+        rounds = f"round {progress.rounds_done} of at most {progress.last_look}"
+        say(f"{rounds}, {left}: {progress.message}" if progress.step else progress.message)
+
+    return run_experiment(directory, experiment, device, progress=tell, should_stop=lambda: False)
 
 
 # ---------------------------------------------------------------------------- report and gate
@@ -445,7 +445,7 @@ def calibrate(
         BenchmarkError: Too many blocks failed.
     """
     from ortlab.analysis import calibration_floor, calibration_plan, save_floor
-    from ortlab.bench import find_run, load_run, run_experiment
+    from ortlab.bench import find_run
     from ortlab.devices import open_device
     from ortlab.domain import BlockCounts
 
@@ -466,9 +466,8 @@ def calibrate(
             root = output / f"calibration-{device.info.kind}" / f"{number:03d}"
             existing = find_run(root, experiment)
             directory = existing or root / experiment.experiment_id
-            planned = load_run(existing).experiment if existing else experiment
             say(f"A/A experiment {number + 1} of {layout.experiments}")
-            runs.append(run_experiment(directory, planned, device, progress=_teller(say)))
+            runs.append(_run_blocks(directory, experiment, device, say))
     floor = calibration_floor(runs, rounds=rounds)
     save_floor(state_directory(), floor)
     return floor

@@ -42,7 +42,8 @@ def run(arguments: Sequence[str]) -> int:
     except OrtlabError as error:
         return _show(error, as_json=as_json)
     except typer.TyperException as error:
-        error.show()
+        show = getattr(error, "show", None)  # typer's base class does not declare it
+        show() if show else print(error, file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return _show(InterruptedRunError("stopped; what was finished is kept"), as_json=as_json)
