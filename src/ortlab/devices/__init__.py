@@ -11,9 +11,14 @@ from ortlab.domain import Device
 from ortlab.errors import UsageError
 from ortlab.process import Processes, SystemProcesses
 
-__all__ = ["HostDevice", "open_device"]
+__all__ = ["HostDevice", "device_ids", "open_device"]
 
 HOST = "host"
+
+
+def device_ids() -> tuple[str, ...]:
+    """Return the ids of the devices that are there now, the host first."""
+    return (HOST,)
 
 
 def open_device(device_id: str, *, processes: Processes | None = None) -> Device:

@@ -14,28 +14,24 @@ import time
 _PROGRAM_STARTED_NS = time.perf_counter_ns()
 
 import gc  # noqa: E402
-import hashlib  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
-import platform  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
 from typing import Any, Callable, Optional  # noqa: E402
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when onnxruntime is imported
-
 if __package__:
-    from ortlab.runner import failures, machine, measuring, request_check, tensor_files
+    from ortlab.runner import failures, machine, measuring, request_check, sessions
 else:  # started as a program: the files lie side by side
     import failures  # type: ignore[import-not-found, no-redef]
     import machine  # type: ignore[import-not-found, no-redef]
     import measuring  # type: ignore[import-not-found, no-redef]
     import request_check  # type: ignore[import-not-found, no-redef]
-    import tensor_files  # type: ignore[import-not-found, no-redef]
+    import sessions  # type: ignore[import-not-found, no-redef]
 
 RESULT_SCHEMA = "ortlab.block_result/1"
-RUNNER_VERSION = "1"
 CONDITIONS_SAMPLE_S = 0.1
+_PROFILE = "profile.json"
 _TEMPORARY = ".part"
 
 
@@ -62,10 +58,8 @@ class Block:
         self.stage = "start"
         self.timing: dict[str, Any] = {}
         self.result = empty_result(request["block_id"], request["providers"])
-        self._onnxruntime: Any = None
         self._model_bytes: Optional[bytes] = None  # direct bytes must outlive the session
         self._session: Any = None
-        self._outputs: Any = None
 
     def run(self) -> dict[str, Any]:
         """Go through the stages and return the result, failed or not."""
@@ -84,24 +78,13 @@ class Block:
         self._enter("start")
         load = machine.LoadMeter()
         self._read_memory("baseline")
-        self._start_runtime()
-        feeds = self._read_inputs()
+        onnxruntime = self._start_runtime()
+        feeds = sessions.read_inputs(onnxruntime, self.request["inputs"], self.base)
         self._read_memory("environment")
         self.result["conditions_before"] = machine.conditions()
-        self._enter("load_model")
-        source = self._load_model()
-        self._enter("create_session")
-        options = self._session_options()
-        providers = [(item["name"], item["options"]) for item in self.request["providers"]]
-        started = time.perf_counter_ns()
-        self._session = self._onnxruntime.InferenceSession(
-            source, options, providers=providers, enable_fallback=0
-        )
-        self.timing["session_creation_ns"] = time.perf_counter_ns() - started
-        source = None  # bytes are let go of here, as an app would
-        self._check_providers()
+        self._session = self._create_session(onnxruntime)
         self._read_memory("loaded")
-        self._run(self._runner(feeds))
+        self._run(sessions.make_run(onnxruntime, self._session, feeds))
         self._enter("close")
         self._close()
         self.result["conditions_after"] = machine.conditions(load.busy_fraction())
@@ -122,130 +105,50 @@ class Block:
         if self.purpose == "memory":
             self.memory.read(phase)
 
-    def _start_runtime(self) -> None:
-        self.result["runtime"], self.timing["environment_ns"] = start_runtime(
+    def _start_runtime(self) -> Any:
+        onnxruntime, facts, environment_ns = sessions.start_runtime(
             shared_process=self.shared_process
         )
-        self._onnxruntime = sys.modules["onnxruntime"]
-        available = self.result["runtime"]["available_providers"]
-        for provider in self.request["providers"]:
-            if provider["name"] not in available:
-                message = f"this runtime has no {provider['name']}; it has {', '.join(available)}"
-                raise failures.Refused("provider_unavailable", message, "create_session")
+        self.result["runtime"], self.timing["environment_ns"] = facts, environment_ns
+        sessions.check_available(self.request["providers"], facts["available_providers"])
+        return onnxruntime
 
-    def _read_inputs(self) -> dict[str, Any]:
-        feeds = {}
-        for tensor in self.request["inputs"]:
-            try:
-                array = tensor_files.read(tensor, self.base)
-            except OSError as error:
-                raise failures.Refused("input_missing", f"{tensor['name']}: {error}") from error
-            except ValueError as error:
-                raise failures.Refused("invalid_input", f"{tensor['name']}: {error}") from error
-            if tensor["element_type"] == "bfloat16":
-                array = self._bfloat16_value(array)
-            feeds[tensor["name"]] = array
-        return feeds
-
-    def _bfloat16_value(self, bits: Any) -> Any:
-        make = getattr(self._onnxruntime.OrtValue, "ortvalue_from_numpy_with_onnx_type", None)
-        if make is None:
-            message = "this release's Python API takes no bfloat16"
-            raise failures.Refused("unsupported", message)
-        return make(bits, 16)  # TensorProto.BFLOAT16
-
-    def _load_model(self) -> Any:
-        """Check the model's hash and return what the session is created from."""
-        model = self.request["model"]
-        path = os.path.join(self.base, model["path"])
-        try:
-            if _file_sha256(path) != model["sha256"]:
-                message = f"{path} was changed since the request was made"
-                raise failures.Refused("model_changed", message)
-            if model["load_mode"] == "path":
-                return path
-            if model["load_mode"] == "initializers-from-bytes":
-                message = "Python cannot leave the weights in the caller's buffer"
-                raise failures.Refused("unsupported", message)
-            started = time.perf_counter_ns()
-            with open(path, "rb") as stream:
-                data = stream.read()
-            self.timing["load_model_ns"] = time.perf_counter_ns() - started
-        except OSError as error:
-            raise failures.Refused("model_missing", str(error)) from error
-        if model["load_mode"] == "direct-bytes":
-            if data[4:8] != b"ORTM":
-                message = "only ORT format can be used directly from its bytes"
-                raise failures.Refused("unsupported", message)
-            self._model_bytes = data
-        return data
-
-    def _session_options(self) -> Any:
-        ort, session = self._onnxruntime, self.request["session"]
-        options = ort.SessionOptions()
-        level = "ORT_" + _LEVELS[session["graph_optimization_level"]]
-        _set(options, "graph_optimization_level", _member(ort.GraphOptimizationLevel, level))
-        mode = "ORT_" + session["execution_mode"].upper()
-        _set(options, "execution_mode", _member(ort.ExecutionMode, mode))
-        for key, attribute in _OPTION_ATTRIBUTES:
-            if session[key] is not None:
-                _set(options, attribute, session[key])
-        entries = dict(session["config_entries"])
-        if self._model_bytes is not None:
-            entries["session.use_ort_model_bytes_directly"] = "1"
-        try:
-            for key, value in entries.items():
-                options.add_session_config_entry(key, value)
-        except Exception as error:
-            raise failures.Refused("invalid_request", f"config entry: {error}") from error
-        if self.purpose == "profile":
-            options.enable_profiling = True
-            options.profile_file_prefix = os.path.join(self.output_directory, "ort")
-        library = self.request["model"]["custom_op_library"]
-        if library is not None:
-            try:
-                options.register_custom_ops_library(os.path.join(self.base, library))
-            except Exception as error:
-                raise failures.Refused("custom_ops_failed", str(error)) from error
-        return options
-
-    def _check_providers(self) -> None:
-        if hasattr(self._session, "disable_fallback"):
-            self._session.disable_fallback()
-        registered = list(self._session.get_providers())
-        self.result["registered_providers"] = registered
-        for provider in self.request["providers"]:
-            if provider["name"] not in registered:
-                message = f"{provider['name']} was not registered; the session has {registered}"
-                raise failures.Refused("provider_failed", message)
-
-    def _runner(self, feeds: dict[str, Any]) -> Callable[[], Any]:
-        """Return the model as a function without arguments."""
-        session = self._session
-        values = [*session.get_inputs(), *session.get_outputs()]
-        names = [output.name for output in session.get_outputs()]
-        if any("bfloat16" in value.type for value in values):
-            make = self._onnxruntime.OrtValue.ortvalue_from_numpy
-            ours = {
-                name: feed if type(feed).__name__ == "OrtValue" else make(feed)
-                for name, feed in feeds.items()
-            }
-            return lambda: session.run_with_ort_values(names, ours)
-        run = session.run
-        return lambda: run(names, feeds)
+    def _create_session(self, onnxruntime: Any) -> Any:
+        self._enter("load_model")
+        request = self.request
+        source, load_ns = sessions.read_model(request["model"], self.base)
+        self.timing["load_model_ns"] = load_ns
+        if request["model"]["load_mode"] == "direct-bytes":
+            self._model_bytes = source
+        self._enter("create_session")
+        prefix = os.path.join(self.output_directory, "ort") if self.purpose == "profile" else None
+        options = sessions.make_options(
+            onnxruntime, request["session"], request["model"], self.base, prefix
+        )
+        providers = [(item["name"], item["options"]) for item in request["providers"]]
+        started = time.perf_counter_ns()
+        session = onnxruntime.InferenceSession(
+            source, options, providers=providers, enable_fallback=0
+        )
+        self.timing["session_creation_ns"] = time.perf_counter_ns() - started
+        self.result["registered_providers"] = list(session.get_providers())
+        sessions.check_registered(session, request["providers"])
+        return session
 
     # -------------------------------------------------------------------------- runs
 
     def _run(self, run: Callable[[], Any]) -> None:
         self._enter("first_run")
         started = time.perf_counter_ns()
-        self._outputs = run()
+        outputs = run()
         self.timing["first_run_ns"] = time.perf_counter_ns() - started
         self._read_memory("first_run")
         if self.purpose == "parity":
             self._enter("read_output")
-            self._write_outputs()
-        self._outputs = None
+            self.result["outputs"] = sessions.write_outputs(
+                self._session, outputs, self.output_directory
+            )
+        del outputs
         if self.purpose == "latency":
             self._measure_latency(run)
         elif self.purpose == "memory":
@@ -295,22 +198,6 @@ class Block:
             durations.append(time.perf_counter_ns() - started)
             self._check_deadline()
 
-    def _write_outputs(self) -> None:
-        outputs = []
-        for index, meta in enumerate(self._session.get_outputs()):
-            element_type = meta.type[len("tensor(") : -1] if meta.type.startswith("tensor(") else ""
-            if element_type not in tensor_files.ELEMENT_TYPES:
-                message = f"output {meta.name!r} is a {meta.type}, which has no tensor file"
-                raise failures.Refused("unsupported", message)
-            array = _as_array(self._outputs[index], element_type)
-            if array is None:
-                message = f"output {meta.name!r} was not given"
-                raise failures.Refused("unsupported", message)
-            outputs.append(
-                tensor_files.write(self.output_directory, index, meta.name, element_type, array)
-            )
-        self.result["outputs"] = outputs
-
     def _end_profiling(self) -> None:
         os.replace(self._session.end_profiling(), os.path.join(self.output_directory, _PROFILE))
         self.result["profile_path"] = _PROFILE
@@ -324,81 +211,6 @@ class Block:
             left_ns = self.deadline_ns - time.perf_counter_ns()
             time.sleep(max(0, min(self.request["settle_ns"], left_ns)) / 1e9)
             self._read_memory("closed")
-
-
-_PROFILE = "profile.json"
-_LEVELS = {
-    "disabled": "DISABLE_ALL",
-    "basic": "ENABLE_BASIC",
-    "extended": "ENABLE_EXTENDED",
-    "layout": "ENABLE_LAYOUT",
-    "all": "ENABLE_ALL",
-}
-_OPTION_ATTRIBUTES = (
-    ("intra_op_num_threads", "intra_op_num_threads"),
-    ("inter_op_num_threads", "inter_op_num_threads"),
-    ("cpu_memory_arena", "enable_cpu_mem_arena"),
-    ("memory_pattern", "enable_mem_pattern"),
-)
-
-
-def _set(options: Any, attribute: str, value: Any) -> None:
-    if not hasattr(options, attribute):
-        raise failures.Refused("unsupported", f"this release has no session option {attribute}")
-    setattr(options, attribute, value)
-
-
-def _member(kind: Any, name: str) -> Any:
-    if not hasattr(kind, name):
-        raise failures.Refused("unsupported", f"this release has no {name}")
-    return getattr(kind, name)
-
-
-def _as_array(output: Any, element_type: str) -> Any:
-    """Return an output as an array; of bfloat16, which numpy cannot hold, the bits."""
-    if type(output).__name__ != "OrtValue":
-        return output
-    if element_type != "bfloat16":
-        return output.numpy()
-    import ctypes
-
-    import numpy as np
-
-    shape = output.shape()
-    count = 1
-    for size in shape:
-        count *= size
-    bits = ctypes.string_at(output.data_ptr(), 2 * count) if count else b""
-    return np.frombuffer(bits, dtype=np.uint16).reshape(shape)
-
-
-def _file_sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for chunk in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def start_runtime(*, shared_process: bool = False) -> tuple[dict[str, Any], int]:
-    """Import ONNX Runtime; return what it says of itself and the nanoseconds it took."""
-    started = time.perf_counter_ns()
-    import onnxruntime
-
-    environment_ns = time.perf_counter_ns() - started
-    build_info = getattr(onnxruntime, "get_build_info", None)
-    facts = {
-        "ort_version": onnxruntime.__version__,
-        "language": "python",
-        "language_version": platform.python_version(),
-        "runner_version": RUNNER_VERSION,
-        "available_providers": list(onnxruntime.get_available_providers()),
-        "build_info": build_info() if build_info else None,
-        "shared_process": shared_process,
-        "app_build": None,
-        "debugger_attached": machine.debugger_attached(),
-    }
-    return facts, environment_ns
 
 
 def empty_result(block_id: str, providers: list[dict[str, Any]]) -> dict[str, Any]:
@@ -462,7 +274,7 @@ def main(arguments: list[str]) -> int:
         print(json.dumps(machine.conditions(load.busy_fraction())))
         return 0
     if arguments == ["--probe"]:
-        print(json.dumps({**machine.describe(), "runtime": start_runtime()[0]}))
+        print(json.dumps({**machine.describe(), "runtime": sessions.start_runtime()[1]}))
         return 0
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)

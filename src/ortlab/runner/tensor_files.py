@@ -57,7 +57,8 @@ def decode(data: bytes, element_type: str, shape: list[int]) -> Any:
 
 
 def _decode_strings(data: bytes, count: int) -> list[str]:
-    texts, at = [], 0
+    texts: list[str] = []
+    at = 0
     while at + _LENGTH_BYTES <= len(data) and len(texts) < count:
         start = at + _LENGTH_BYTES
         at = start + int.from_bytes(data[at:start], "little")
