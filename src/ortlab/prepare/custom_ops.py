@@ -115,6 +115,18 @@ def _describe_elf(header: bytes) -> LibraryFacts:
     )
 
 
+def _elf_end(header: bytes) -> int:
+    """Return where the section headers end; linkers write them last."""
+    order: Any = "little" if header[5] == 1 else "big"
+
+    def number(offset: int, size: int) -> int:
+        return int.from_bytes(header[offset : offset + size], order)
+
+    if header[4] == 2:
+        return number(40, 8) + number(58, 2) * number(60, 2)
+    return number(32, 4) + number(46, 2) * number(48, 2)
+
+
 def _describe_mach_o(header: bytes) -> LibraryFacts:
     if header[:4] == b"\xca\xfe\xba\xbe":
         count = int.from_bytes(header[4:8], "big")
@@ -147,10 +159,13 @@ def check_custom_op_library(path: Path) -> LibraryFacts:
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES * 4)
+            size_bytes = file.seek(0, 2)
     except OSError as error:
         message = f"cannot use the custom-op library {path}: {error.strerror or error}"
         raise UsageError(message) from error
     facts = describe_library(header)
+    if facts.system == "linux" and _elf_end(header) > size_bytes:
+        facts = _foreign("a truncated ELF file")  # loading it would end this process
     machine = _THIS_MACHINE.get(platform.machine().lower(), platform.machine())
     system = "darwin" if sys.platform == "darwin" else "linux"
     if facts.shared and facts.system == system and machine in facts.machines:
