@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ortlab.domain import OptimizationStyle, PreparedModel, Variant
+from ortlab.errors import ModelError
 from ortlab.prepare.custom_ops import ORT_DOMAINS
 from ortlab.prepare.ort_format import read_ort
 from ortlab.prepare.package_config import PackageConfig, entry_types, read_package_config
@@ -171,11 +172,10 @@ def _needs(variant: Variant, path: Path, notes: list[str]) -> _Needs:
         for name in names
     )
     replayed = frozenset(
-        (domain, name, int(version))
+        _produced(operator, path)
         for graph in read_ort(path).all_graphs()
         for record in graph.records
-        for produced in record.produced_operators
-        for domain, name, version in [produced.rsplit(":", 2)]
+        for operator in record.produced_operators
     )
     return _Needs(
         variant_id=variant.variant_id,
@@ -185,6 +185,16 @@ def _needs(variant: Variant, path: Path, notes: list[str]) -> _Needs:
             key: entry_types(key[1], json.loads(e)) for key, e in (required.types or {}).items()
         },
     )
+
+
+def _produced(operator: str, path: Path) -> tuple[str, str, int]:
+    """Split ``domain:Operator:opset`` of a saved optimization."""
+    domain, _, rest = operator.partition(":")
+    name, _, opset = rest.partition(":")
+    if not (opset.isascii() and opset.isdigit() and len(opset) <= 9):
+        message = f"cannot read {path.name}: a saved optimization makes {operator[:80]!r}"
+        raise ModelError(message)
+    return domain or "ai.onnx", name, int(opset)
 
 
 def _missing_operators(
