@@ -47,6 +47,7 @@ def take_picture(report: Path, picture: Path) -> None:
 
 
 def main() -> None:
+    """Take the picture of the newest report below the directory that was named."""
     directory = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "demo"
     report = newest_report(directory)
     take_picture(report, PICTURE)
