@@ -20,10 +20,13 @@ from ortlab.domain import (
     DeviceKind,
     ExecutedOperator,
     Experiment,
+    ModelSpec,
     OptimizationStyle,
     Outcome,
     Parity,
     ParityStatus,
+    PreparedModel,
+    Provenance,
     Run,
     Sample,
     StoppingRule,
@@ -396,3 +399,42 @@ def simulate(
         arm = experiment.arm(step.arm_id)
         blocks.append(change(device.block(arm, step.purpose, step.round_index, step.attempt)))
     return make_run(experiment, blocks)
+
+
+def make_prepared(**changes: Any) -> PreparedModel:
+    """Return a prepared model without variants."""
+    prepared = PreparedModel(
+        name="simulated",
+        original=ModelSpec(
+            file_name="simulated.onnx",
+            sha256="0" * 64,
+            size_bytes=1_000_000,
+            ir_version=10,
+            opsets={"ai.onnx": 17},
+            producer="simulated 1",
+            metadata={},
+            inputs=(),
+            outputs=(),
+        ),
+        findings=(),
+        repairs=(),
+        variants=(),
+        refused=(),
+        samples=(),
+        configs=(),
+        recipes=(),
+        compatibility={},
+        predictions=(),
+        custom_op_library=None,
+        provenance=Provenance(
+            ortlab_version="0",
+            ort_version=ORT_VERSION,
+            onnx_version="1.23.2",
+            python_version="3.11.7",
+            machine="x86_64",
+            created_at="2026-11-21T00:00:00Z",
+            cache_key="",
+            options={},
+        ),
+    )
+    return replace(prepared, **changes)
