@@ -1,0 +1,100 @@
+"""The report for a pull request: GitHub's Markdown, with everything of others escaped."""
+
+from __future__ import annotations
+
+import re
+
+from ortlab import __version__
+from ortlab.domain import Analysis, Run
+from ortlab.report import shapes, view
+from ortlab.report.text import duration, shorten, size, visible
+
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~&!$#:{}()^]")
+_LONGEST = 600
+
+
+def escape(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line.
+
+    Mentions, issue numbers and addresses are broken up too, so that a report in a comment calls
+    nobody and links nowhere.
+    """
+    shown = shorten(visible(text), _LONGEST)
+    shown = _SPECIAL.sub(lambda found: f"\\{found[0]}", shown)
+    shown = re.sub(r"(@|\\#)(?=\w)", "\\1\N{WORD JOINER}", shown)
+    shown = re.sub(r"(?i)(www|https?|ftp|GH-)(?=[.\\\d])", "\\1\N{WORD JOINER}", shown)
+    return re.sub(r"^([-+=]|\d+[.)])(?=\s)", r"\\\1", shown.strip())
+
+
+def _code(text: str) -> str:
+    """Return text as inline code, whatever backticks it holds."""
+    shown = visible(text).replace("|", "\\|")
+    fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
+    pad = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{pad}{shown}{pad}{fence}"
+
+
+def render(run: Run, analysis: Analysis) -> str:
+    """Return the report as Markdown."""
+    experiment, device = run.experiment, run.experiment.device
+    virtual = " (virtual device)" if device.virtual else ""
+    lines = [f"### ortlab: {escape(experiment.model_name)} on {escape(device.name)}{virtual}", ""]
+    if device.virtual:
+        lines += [
+            "> **Virtual device.** These figures were measured on a virtual device and support no"
+            " verdict on phones.",
+            "",
+        ]
+    if not analysis.finished:
+        lines += [f"> **Not finished:** {escape(analysis.stop_reason)}", ""]
+    lines += [f"**{escape(analysis.recommendation.sentence)}**", ""]
+    prefix = "Virtual device: " if device.virtual else ""
+    lines += [f"- {prefix}{escape(line)}" for line in _headlines(analysis)]
+    lines += ["", *_table(run, analysis), "", *_trust(analysis), ""]
+    lines += [f"{what}: {_code(command)}  " for what, command in view.commands(run)[:1]]
+    lines += [
+        f"<sub>{analysis.rounds} rounds, {escape(analysis.stop_reason)}; experiment"
+        f" {escape(experiment.experiment_id)}; ortlab {__version__}</sub>",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _headlines(analysis: Analysis) -> tuple[str, ...]:
+    lines = [c.sentence for c in analysis.comparisons]
+    return (*lines, *view.extra_headlines(analysis))
+
+
+def _table(run: Run, analysis: Analysis) -> list[str]:
+    lines = [
+        "| arm | verdict | against the baseline | median | p90 | peak memory | file | fused |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for arm in view.arm_views(run, analysis):
+        effect = arm.comparison.effect if arm.comparison else None
+        against = shapes.effect_value(effect.ratio, effect.low, effect.high) if effect else "–"
+        latency = arm.summary.latency
+        fused = sum(
+            item.count for item in arm.summary.executed if "Fused" in item.operator
+        )
+        cells = (
+            escape(arm.arm.label),
+            f"**{arm.comparison.verdict}**" if arm.comparison else "baseline",
+            escape(against),
+            duration(latency.median_ns if latency else None),
+            duration(latency.p90_ns if latency else None),
+            size(arm.peak_bytes),
+            size(arm.arm.size_bytes or None),
+            str(fused) if arm.summary.executed else "–",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _trust(analysis: Analysis) -> list[str]:
+    lines = [f"**Trust: {analysis.grade}**"]
+    if not analysis.findings:
+        return [f"{lines[0]} – no rule of the trust table lowers it."]
+    lines.append("")
+    lines += [f"- {finding.grade}: {escape(finding.sentence)}" for finding in analysis.findings]
+    return lines
