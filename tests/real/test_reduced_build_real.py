@@ -345,7 +345,7 @@ def test_missing_types_are_named(classifier: Path) -> None:
     assert found.missing_operators == ()
     (missing,) = found.missing_types
     assert (missing.operator, missing.argument, missing.types) == ("Conv", "inputs 0", ("float",))
-    assert "needs ai.onnx:Conv with float as input 0" in missing.sentence
+    assert "runtime-arm needs ai.onnx:Conv with float as input 0" in missing.sentence
     assert check(classifier, names + ',Conv{"inputs": {"0": ["float"]}}').passed
 
 

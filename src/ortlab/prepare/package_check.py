@@ -265,7 +265,7 @@ def _operator_sentence(
     else:
         lack = "the package does not have it"
     return (
-        f"{', '.join(variant_ids)} needs {what}{when}, and {lack}: ORT would refuse the model"
+        f"{_who(variant_ids)} {what}{when}, and {lack}: ORT would refuse the model"
         f' with "Failed to find kernel for {operator}({opset})"'
     )
 
@@ -292,7 +292,7 @@ def _missing_types(needs: Sequence[_Needs], package: PackageConfig) -> Iterator[
             types=missing,
             variant_ids=tuple(by_variant),
             sentence=(
-                f"{', '.join(by_variant)} needs {domain}:{operator} with {'; '.join(missing)} as"
+                f"{_who(tuple(by_variant))} {domain}:{operator} with {'; '.join(missing)} as"
                 f" {place}, and the package was reduced to other types"
             ),
         )
@@ -318,6 +318,10 @@ def _allowed_types(
         return entry is None or argument not in entry or name in entry[argument]
 
     return allowed
+
+
+def _who(variant_ids: Sequence[str]) -> str:
+    return f"{', '.join(variant_ids)} {'needs' if len(variant_ids) == 1 else 'need'}"
 
 
 def _place(argument: str) -> str:
