@@ -1,15 +1,13 @@
 """What a model file means, whatever its bytes: to compare conversions.
 
-Two conversions of one model differ in the order of tables and in padding, never in names. The
-digest is taken over what the parsers read, in an order of its own; name and size of the file, and
-values that no node uses, are left out.
+Two conversions of one model differ in padding, in orders that mean nothing, and in the numbers of
+values that ORT makes up. The digest is taken over what the parsers read, in canonical form; name
+and size of the file, and values that no node uses, are left out.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any, Final
 
 from ortlab.domain import TensorSpec
 from ortlab.errors import ModelError
+from ortlab.prepare.canonical import canonical_graph, digest, plain
 from ortlab.prepare.graph import Graph, Node, ParsedModel
 from ortlab.prepare.onnx_format import read_onnx
 from ortlab.prepare.ort_format import IDENTIFIER, read_ort
@@ -63,11 +62,7 @@ def content_digest(path: Path) -> str:
 
 def digest_of(model: ParsedModel) -> str:
     """Return the content digest of a file that was read with ``content=True``."""
-    hashed = hashlib.sha256()
-    encoder = json.JSONEncoder(separators=(",", ":"))
-    for part in encoder.iterencode(_plain(_canonical(model))):
-        hashed.update(part.encode())
-    return hashed.hexdigest()
+    return digest(_canonical(model))
 
 
 def _canonical(model: ParsedModel) -> dict[str, Any]:
@@ -79,43 +74,12 @@ def _canonical(model: ParsedModel) -> dict[str, Any]:
         "opsets": dict(sorted(spec.opsets.items())),
         "producer": spec.producer,
         "metadata": dict(sorted(spec.metadata.items())),
-        "graph": _canonical_graph(model.graph),
+        "graph": canonical_graph(model.graph),
         "functions": {
-            name: _canonical_graph(graph) for name, graph in sorted(model.functions.items())
+            name: canonical_graph(graph) for name, graph in sorted(model.functions.items())
         },
         "extra": dict(sorted(model.extra.items())),
     }
-
-
-def _canonical_graph(graph: Graph) -> Graph:
-    """Return the graph with all that has no order of its own put in order.
-
-    Records of one optimizer keep theirs: they are applied in it.
-    """
-    return dataclasses.replace(
-        graph,
-        nodes=tuple(sorted(graph.nodes, key=lambda node: node.index)),
-        initializers=tuple(sorted(graph.initializers, key=lambda tensor: tensor.name)),
-        values=tuple(sorted(graph.values, key=lambda value: value.name)),
-        unused_values=(),
-        records=tuple(sorted(graph.records, key=lambda record: record.optimizer)),
-    )
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON knows it, tagged where two types would look alike."""
-    if isinstance(value, Graph):
-        value = _canonical_graph(value)
-    if dataclasses.is_dataclass(value):
-        names = [item.name for item in dataclasses.fields(value)]
-        return [type(value).__name__, *(_plain(getattr(value, name)) for name in names)]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, bytes):
-        return {"bytes": value.hex()}
-    return value.hex() if isinstance(value, float) else value
 
 
 # ---------------------------------------------------------------------------------- differences
@@ -148,10 +112,11 @@ def _differences(first: ParsedModel, second: ParsedModel) -> Iterator[str]:
     yield from _unequal("producer", first.spec.producer, second.spec.producer)
     yield from _mapping("opset of", first.spec.opsets, second.spec.opsets)
     yield from _mapping("metadata", first.spec.metadata, second.spec.metadata)
-    yield from _graphs("", first.graph, second.graph)
+    yield from _graphs("", canonical_graph(first.graph), canonical_graph(second.graph))
     for name in sorted({*first.functions, *second.functions}):
         if name in first.functions and name in second.functions:
-            yield from _graphs(f"function {name}: ", first.functions[name], second.functions[name])
+            bodies = [canonical_graph(model.functions[name]) for model in (first, second)]
+            yield from _graphs(f"function {name}: ", *bodies)
         else:
             yield f"function {name} is only in {_only(name in first.functions)}"
     for key in sorted({*first.extra, *second.extra}):
@@ -159,24 +124,54 @@ def _differences(first: ParsedModel, second: ParsedModel) -> Iterator[str]:
 
 
 def _graphs(place: str, first: Graph, second: Graph) -> Iterator[str]:
-    first, second = _canonical_graph(first), _canonical_graph(second)
     yield from _specs(f"{place}inputs", first.inputs, second.inputs)
     yield from _specs(f"{place}outputs", first.outputs, second.outputs)
     tensors = [{each.name: each for each in graph.initializers} for graph in (first, second)]
     yield from _mapping(f"{place}initializer", *tensors)
-    nodes = [{node.index: node for node in graph.nodes} for graph in (first, second)]
-    for index in sorted({*nodes[0], *nodes[1]}):
-        ours, theirs = nodes[0].get(index), nodes[1].get(index)
+    nodes = [_keyed(graph.nodes) for graph in (first, second)]
+    for key in sorted({*nodes[0], *nodes[1]}):
+        ours, theirs = nodes[0].get(key), nodes[1].get(key)
         if ours is None or theirs is None:
             one = ours or theirs
             assert one is not None
             yield f"{place}{_named(one)} is only in {_only(theirs is None)}"
-        elif ours != theirs:
+        else:
             yield from _nodes(place, ours, theirs)
     values = [{each.name: each for each in graph.values} for graph in (first, second)]
     yield from _mapping(f"{place}value", *values)
-    yield from _unequal(f"{place}edges", first.edges, second.edges)
-    yield from _unequal(f"{place}saved optimizations", first.records, second.records)
+    records = [_resolved(graph) for graph in (first, second)]
+    yield from _unequal(f"{place}saved optimizations", *records)
+
+
+def _keyed(nodes: tuple[Node, ...]) -> dict[tuple[str, int], Node]:
+    """Return nodes by what names them best, numbered where several share a name."""
+    found: dict[tuple[str, int], Node] = {}
+    seen: Counter[str] = Counter()
+    for node in nodes:
+        label = next(filter(None, node.outputs), node.name)
+        found[label, seen[label]] = node
+        seen[label] += 1
+    return found
+
+
+def _resolved(graph: Graph) -> list[tuple[object, ...]]:
+    """Return saved records with their nodes' outputs in place of numbers."""
+    outputs = {node.index: node.outputs for node in graph.nodes}
+    return [
+        (
+            record.optimizer,
+            record.action,
+            [
+                index if index is None else outputs.get(index, index)
+                for index in record.node_indices
+            ],
+            record.target_position,
+            record.output_count,
+            record.produced_operators,
+            record.produced_kernel_hashes,
+        )
+        for record in graph.records
+    ]
 
 
 def _nodes(place: str, first: Node, second: Node) -> Iterator[str]:
@@ -213,7 +208,7 @@ def _mapping(what: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> 
 
 
 def _unequal(what: str, first: Any, second: Any) -> Iterator[str]:
-    if _plain(first) != _plain(second):
+    if plain(first) != plain(second):
         yield f"{what} differs: {_short(first)} and {_short(second)}"
 
 
@@ -223,7 +218,7 @@ def _short(value: Any) -> str:
 
 
 def _named(node: Node) -> str:
-    return f"node {node.index} ({node.operator} {node.name!r})"
+    return f"node {node.name!r} ({node.operator})"
 
 
 def _only(in_first: object) -> str:
