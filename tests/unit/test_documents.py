@@ -9,12 +9,20 @@ from pathlib import Path
 import pytest
 import typer
 
+from ortlab.analysis.trust import RULES
 from ortlab.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
     (ROOT / "docs").rglob("*.md")
 )
+METHOD = ROOT / "docs" / "method.md"
+SOURCES = [
+    path.relative_to(ROOT)
+    for folder in ("src", "benchmarks", "tests")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if "docs/method.md" in path.read_text()
+]
 COMMANDS = typer.main.get_command(app)
 
 
@@ -34,7 +42,7 @@ def parse(line: str) -> None:
     command.make_context(name, arguments)
 
 
-LINES = [(path.name, line) for path in DOCUMENTS for line in command_lines(path)]
+LINES = [(str(path.relative_to(ROOT)), line) for path in DOCUMENTS for line in command_lines(path)]
 
 
 @pytest.mark.parametrize(("document", "line"), LINES)
@@ -56,11 +64,23 @@ def test_the_readme_shows_every_command() -> None:
     assert sorted(table) == sorted(COMMANDS.commands)
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_relative_link_leads_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text())
     broken = [link for link in links if "://" not in link and not (path.parent / link).exists()]
     assert broken == []
+
+
+def test_the_method_lists_the_rules_of_trust() -> None:
+    listed = re.findall(r"^\| `(\w+)`: (.*) \| (\S+) \|$", METHOD.read_text(), re.MULTILINE)
+    assert listed == [(rule.name, rule.meaning, rule.grade.value) for rule in RULES]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_a_section_of_the_method_that_code_cites_exists(path: Path) -> None:
+    cited = re.findall(r'`docs/method\.md`, "([^"]*)"', (ROOT / path).read_text())
+    sections = re.findall(r"^## (.*)$", METHOD.read_text(), re.MULTILINE)
+    assert set(cited) <= set(sections)
 
 
 def test_every_decision_is_listed_once() -> None:
