@@ -89,7 +89,7 @@ fix: install ## Format, and repair what the linter can
 	$(BIN)/ruff format $(CODE)
 
 fuzz: install models ## Feed 2,000 mutated files to prepare and inspect
-	$(BIN)/python benchmarks/fuzz_models.py $(ARGS)
+	$(BIN)/python tests/fuzzing.py $(ARGS)
 
 figures: install models ## Print every figure of docs/performance.md (hours; leave the machine alone)
 	@for script in benchmarks/[a-z]*.py; do \

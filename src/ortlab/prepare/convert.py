@@ -6,6 +6,7 @@ file, and both cost time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,9 @@ class SessionRequest:
     custom_op_library: Path | None = None
 
 
+_STAGED_FILE = re.compile(r"Load model from .*? failed: ?")
+
+
 class OrtRefusedError(Exception):
     """ORT could not load, convert or run a model; the text is its reason on one line."""
 
@@ -137,7 +141,8 @@ def _refusal(error: Exception) -> OrtRefusedError:
     text = one_line(str(error)) or type(error).__name__
     if any(sign in text for sign in _OUT_OF_MEMORY):
         raise MemoryError(text) from error
-    return OrtRefusedError(text)
+    # ORT names our staged copy, which is gone by the time the user reads it.
+    return OrtRefusedError(_STAGED_FILE.sub("", text, count=1))
 
 
 def _ort_level(level: GraphOptimizationLevel) -> Any:

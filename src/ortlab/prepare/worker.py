@@ -57,7 +57,9 @@ def _prepare(job: Job) -> None:
     except RecursionError as error:
         message = f"cannot prepare {job.model}: {_step(job)}: its graphs are nested too deep"
         raise ModelError(message) from error
-    except OrtlabError:
+    except OrtlabError as error:
+        if str(job.model) not in error.message:
+            error.message = f"cannot prepare {job.model}: {error.message}"
         raise
     except Exception as error:
         # A broken file can make onnx, numpy and our own code stumble in any way.
@@ -79,4 +81,7 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # everything is in files; tearing ORT down would take as long as a conversion
