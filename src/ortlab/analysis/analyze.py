@@ -98,7 +98,7 @@ def difference(run: Run, arm_id: str, other: str) -> Effect | None:
 
 
 def _still_to_come(step: NextBlock, experiment: Experiment, rounds: int) -> str:
-    done = f"not finished: {rounds} complete {'round' if rounds == 1 else 'rounds'}"
+    done = f"{rounds} {'round is' if rounds == 1 else 'rounds are'} complete"
     if step.purpose is Purpose.LATENCY:
         looks = experiment.rule.looks
         upcoming = next((look for look in looks if look > step.round_index), looks[-1])
@@ -118,7 +118,7 @@ def _headlines(
 ) -> tuple[str, ...]:
     lines = []
     if unfinished:
-        lines.append(f"{unfinished[:1].upper()}{unfinished[1:]}; no verdict is given before.")
+        lines.append(f"Not finished: {unfinished}; no verdict is given before.")
     if comparisons:
         lines += [comparison.sentence for comparison in comparisons]
     else:
