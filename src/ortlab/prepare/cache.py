@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,9 @@ def hash_file(path: Path) -> str:
 
 def toolchain() -> dict[str, str]:
     """Return the versions that decide what a preparation gives, without importing the tools."""
+    import platform
+    from importlib import metadata
+
     versions = {"ortlab": __version__, "python": platform.python_version()}
     for package in ("onnxruntime", "onnx"):
         try:
