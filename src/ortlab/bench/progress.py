@@ -12,7 +12,7 @@ from ortlab.rounds import exclusions
 from ortlab.schedule import NextBlock, rounds_done
 from ortlab.wire import Purpose
 
-_START_S: Final = 1.0
+_START_S: Final = 0.5
 _MEMORY_S: Final = 3.5
 
 

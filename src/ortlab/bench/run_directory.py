@@ -70,7 +70,8 @@ def find_run(root: Path, experiment: Experiment) -> Path | None:
 def experiment_key(experiment: Experiment) -> str:
     """Return a digest of what is measured and how: arms, inputs, rules, device and its runtime.
 
-    Id, seed, time, command and the places of files are left out; files count by their hashes.
+    Id, seed, time, command and the places of files are left out; files count by their hashes. The
+    memory of a machine is left out too: on virtual ones it changes by a few pages.
     """
     arms = tuple(
         replace(
@@ -92,6 +93,7 @@ def experiment_key(experiment: Experiment) -> str:
         experiment_id="",
         seed=0,
         arms=arms,
+        device=replace(experiment.device, memory_bytes=0),
         sample=sample,
         prepared_path="",
         block_deadline_s=0.0,
