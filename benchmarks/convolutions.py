@@ -32,17 +32,17 @@ SIZE = 32
 COUNTS = BlockCounts(parity=1, profile=1, memory=0, cold_start=0)
 
 
-def save_model(path: Path, *, extra_layers: int = 0, seed: int = 7) -> None:
+def save_model(path: Path, *, layers: int = LAYERS, extra_layers: int = 0, seed: int = 7) -> None:
     """Write the model, with as many identity layers in its middle."""
     generator = np.random.default_rng(seed)
     scale = (2 / (CHANNELS * 9)) ** 0.5
     kernels = [
         generator.normal(0, scale, (CHANNELS, CHANNELS, 3, 3)).astype(np.float32)
-        for _ in range(LAYERS)
+        for _ in range(layers)
     ]
     identity = np.zeros((CHANNELS, CHANNELS, 3, 3), np.float32)
     identity[range(CHANNELS), range(CHANNELS), 1, 1] = 1
-    kernels[LAYERS // 2 : LAYERS // 2] = [identity] * extra_layers
+    kernels[layers // 2 : layers // 2] = [identity] * extra_layers
     nodes, initializers, name = [], [], "x"
     for index, kernel in enumerate(kernels):
         initializers.append(numpy_helper.from_array(kernel, f"w{index}"))
