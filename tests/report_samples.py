@@ -166,9 +166,7 @@ _KINDS = (
     ),
 )
 _OPERATORS = (("Conv", 54), ("Add", 11), ("Mul", 18), ("HardSigmoid", 9), ("Clip", 18))
-PASSED = Parity(
-    status=ParityStatus.PASSED, rule="rtol=1e-3, atol=1e-5", max_abs_error=1.2e-7
-)
+PASSED = Parity(status=ParityStatus.PASSED, rule="rtol=1e-3, atol=1e-5", max_abs_error=1.2e-7)
 
 
 def make_sample(
@@ -471,9 +469,7 @@ def analyze_sample(run: Run) -> Analysis:
     ]
     if virtual:
         sentence = "The device is virtual. A virtual device says nothing about a phone."
-        findings.insert(
-            0, TrustFinding(rule="virtual_device", grade=Grade.NONE, sentence=sentence)
-        )
+        findings.insert(0, TrustFinding(rule="virtual_device", grade=Grade.NONE, sentence=sentence))
     fixed = experiment.arms[1]
     recommendation = Recommendation(
         arm_id=None if virtual else fixed.arm_id,
@@ -493,7 +489,9 @@ def analyze_sample(run: Run) -> Analysis:
         rounds=12,
         stop_reason="decided at the look after 12 rounds",
         comparisons=comparisons,
-        arms=tuple(_summary(run, arm, kind) for arm, kind in zip(experiment.arms, _KINDS)),
+        arms=tuple(
+            _summary(run, arm, kind) for arm, kind in zip(experiment.arms, _KINDS, strict=True)
+        ),
         grade=Grade.NONE if virtual else Grade.B,
         findings=tuple(findings),
         recommendation=recommendation,
@@ -602,8 +600,11 @@ def _prepared(experiment: Experiment, rename: Rename) -> PreparedModel:
         producer="paddle2onnx 0.9",
         metadata={rename("note"): rename("value")},
         inputs=(spec,),
-        outputs=(TensorSpec(name=rename("save_infer_model/scale_0.tmp_1"), element_type="float",
-                            shape=("N", 2)),),
+        outputs=(
+            TensorSpec(
+                name=rename("save_infer_model/scale_0.tmp_1"), element_type="float", shape=("N", 2)
+            ),
+        ),
     )
     variants = tuple(
         Variant(

@@ -7,10 +7,17 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ortlab.domain import Analysis, PreparedModel, Run
 from ortlab.errors import StorageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ortlab.report.frames import BlockSamples
 
 
 class ReportFormat(StrEnum):
@@ -76,7 +83,9 @@ def write_report(
     Raises:
         StorageError: The directory cannot be written to.
     """
-    from ortlab.report import exports, frames, html, markdown
+    import ortlab.report.html as html_page
+    import ortlab.report.markdown as markdown_page
+    from ortlab.report import exports, frames
 
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -88,9 +97,9 @@ def write_report(
         (
             ReportFormat.HTML,
             "report.html",
-            lambda: html.render(run, analysis, prepared, samples=samples),
+            lambda: html_page.render(run, analysis, prepared, samples=samples),
         ),
-        (ReportFormat.MARKDOWN, "report.md", lambda: markdown.render(run, analysis)),
+        (ReportFormat.MARKDOWN, "report.md", lambda: markdown_page.render(run, analysis)),
         (ReportFormat.JSON, "report.json", lambda: exports.report_json(run, analysis, prepared)),
         (
             ReportFormat.BENCHMARK,
@@ -116,28 +125,27 @@ def write_report(
 
 
 def _write_tables(
-    run: Run, samples: object, directory: Path, formats: frozenset[ReportFormat]
+    run: Run,
+    samples: tuple[BlockSamples, ...],
+    directory: Path,
+    formats: frozenset[ReportFormat],
 ) -> dict[ReportFormat, tuple[Path, ...]]:
     from ortlab.report import exports, frames
 
-    found = samples if isinstance(samples, tuple) else ()
-    frame_of = {
-        "samples": lambda: frames.samples_frame(run, found),
-        "blocks": lambda: frames.blocks_frame(run, found),
+    writers = {ReportFormat.CSV: exports.write_csv, ReportFormat.PARQUET: exports.write_parquet}
+    makers: dict[str, Callable[[], pd.DataFrame]] = {
+        "samples": lambda: frames.samples_frame(run, samples),
+        "blocks": lambda: frames.blocks_frame(run, samples),
         "memory": lambda: frames.memory_frame(run),
         "operators": lambda: frames.operators_frame(run),
     }
-    written: dict[ReportFormat, list[Path]] = {ReportFormat.CSV: [], ReportFormat.PARQUET: []}
-    for name, make in frame_of.items():
+    written: dict[ReportFormat, list[Path]] = {kind: [] for kind in writers}
+    for name, make in makers.items():
         table = exports.arrow_table(make())
-        for kind, write in (
-            (ReportFormat.CSV, exports.write_csv),
-            (ReportFormat.PARQUET, exports.write_parquet),
-        ):
+        for kind, write in writers.items():
             if kind in formats:
                 path = directory / f"{name}.{kind}"
-                staged = write_staged(path, lambda to, w=write, t=table: w(t, to))
-                written[kind].append(staged)
+                written[kind].append(write_staged(path, partial(write, table)))
     return {kind: tuple(paths) for kind, paths in written.items()}
 
 

@@ -190,23 +190,36 @@ def _block_row(run: Run, block: Block, samples: BlockSamples | None) -> dict[str
     }
 
 
-_TYPES = {
-    "text": (
-        "run arm variant style precision purpose block outcome failure_stage failure_kind"
-        " failure_message disturbances ort_version session started_at stop_reason"
-        " thermal_status_after cpu_governor_before metric kind scope phase provider operator"
-    ).split(),
-    "Int64": (
-        "round attempt environment_ns load_model_ns session_creation_ns first_run_ns close_ns"
-        " warm_up_count measured_count minimum_ns maximum_ns size_bytes count"
-    ).split(),
-    "Float64": (
-        "duration_s median_ns p90_ns mean_ns temperature_before_c temperature_after_c"
-        " battery_percent_before busy_fraction_before"
-    ).split(),
-    "boolean": ["warm_up_converged"],
-}
-_COLUMN_TYPES = {name: kind for kind, names in _TYPES.items() for name in names}
+_WHOLE = frozenset(
+    {
+        "round",
+        "attempt",
+        "environment_ns",
+        "load_model_ns",
+        "session_creation_ns",
+        "first_run_ns",
+        "close_ns",
+        "warm_up_count",
+        "measured_count",
+        "minimum_ns",
+        "maximum_ns",
+        "size_bytes",
+        "count",
+    }
+)
+_REAL = frozenset(
+    {
+        "duration_s",
+        "median_ns",
+        "p90_ns",
+        "mean_ns",
+        "temperature_before_c",
+        "temperature_after_c",
+        "battery_percent_before",
+        "busy_fraction_before",
+    }
+)
+_TRUTH = frozenset({"warm_up_converged"})
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -216,12 +229,15 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for name in rows[0] if rows else ():
         values = [row[name] for row in rows]
-        kind = _COLUMN_TYPES[name]
-        if kind == "text":
+        if name in _WHOLE:
+            columns[name] = pd.array(values, dtype="Int64")
+        elif name in _REAL:
+            columns[name] = pd.array(values, dtype="Float64")
+        elif name in _TRUTH:
+            columns[name] = pd.array(values, dtype="boolean")
+        else:
             safe = [None if value is None else encodable(value) for value in values]
             columns[name] = pd.Series(safe, dtype="object").astype("category")
-        else:
-            columns[name] = pd.array(values, dtype=kind)
     return pd.DataFrame(columns)
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ortlab import __version__
 from ortlab.domain import Analysis, Grade, PreparedModel, Run, Verdict
-from ortlab.report import charts, shapes, text, view
+from ortlab.report import bars, charts, conditions, shapes, text, view
+from ortlab.report.canvas import Row
 from ortlab.report.frames import BlockSamples, block_samples
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ def render(
         placement=view.placement_rows(arms, prepared),
         releases=view.release_ranges(prepared) if prepared else (),
         sizes=view.size_rows(run, prepared),
-        conditions=view.condition_rows(run),
-        disturbances=view.disturbances(run),
-        commands=view.commands(run),
+        conditions=conditions.condition_rows(run),
+        disturbances=conditions.disturbances(run),
+        commands=conditions.commands(run),
         headlines=view.extra_headlines(analysis),
         evidence=view.evidence(analysis),
         verdict_classes=view.VERDICT_CLASSES,
@@ -153,7 +154,7 @@ def _effect(run: Run, arms: Sequence[view.ArmView]) -> _Drawn | None:
         value = shapes.effect_value(effect.ratio, effect.low, effect.high)
         rows.append(
             charts.EffectRow(
-                row=charts.Row(name=arm.arm.label, value=value, colour=_verdict_colour(comparison)),
+                row=Row(name=arm.arm.label, value=value, colour=_verdict_colour(comparison)),
                 arm=arm.index,
                 ratio=effect.ratio,
                 low=effect.low,
@@ -185,7 +186,7 @@ def _distribution(
     if not found:
         return None
     rows = [
-        charts.Row(
+        Row(
             name=arms[item.arm].arm.label,
             value=text.duration(item.quantiles[2] * axis.unit_ns),
             colour=arms[item.arm].colour,
@@ -208,7 +209,7 @@ def _time(run: Run, samples: Sequence[BlockSamples], colours: Sequence[str]) -> 
     if not found.lines:
         return None
     rows = [
-        charts.Row(name=name, value=value, colour=line.colour)
+        Row(name=name, value=value, colour=line.colour)
         for (name, value), line in zip(found.names, found.lines, strict=True)
     ]
     label = "Median of each block in the order measured, a strip an arm: " + "; ".join(
@@ -224,11 +225,11 @@ def _time(run: Run, samples: Sequence[BlockSamples], colours: Sequence[str]) -> 
 
 
 def _memory(run: Run, analysis: Analysis, colours: Sequence[str]) -> _Drawn | None:
-    found = shapes.memory_lines(run, analysis, colours)
+    found = bars.memory_bars(run, analysis, colours)
     if found is None:
         return None
     label = "Memory of each arm by phase: " + "; ".join(
-        point[4] for point in (*found.current, *found.peak)
+        point.tip for point in (*found.current, *found.peak)
     )
     facts = {"current": found.current_metric, "peak": found.peak_metric if found.peak else ""}
     return charts.memory_chart(found, label), facts
@@ -236,7 +237,7 @@ def _memory(run: Run, analysis: Analysis, colours: Sequence[str]) -> _Drawn | No
 
 def _cold_start(analysis: Analysis, arms: Sequence[view.ArmView]) -> _Drawn | None:
     labels = {arm.arm.arm_id: (arm.index, arm.arm.label) for arm in arms}
-    parts = shapes.cold_start_parts(analysis, labels)
+    parts = bars.cold_start_parts(analysis, labels)
     if not parts:
         return None
     ends: dict[int, float] = {}
@@ -245,7 +246,7 @@ def _cold_start(analysis: Analysis, arms: Sequence[view.ArmView]) -> _Drawn | No
         ends[part.row] = part.end_ms
         row_arms[part.row] = part.arm
     rows = [
-        charts.Row(
+        Row(
             name=arms[row_arms[row]].arm.label,
             value=text.duration(end * 1e6),
             colour="var(--ink)",
@@ -253,5 +254,5 @@ def _cold_start(analysis: Analysis, arms: Sequence[view.ArmView]) -> _Drawn | No
         for row, end in ends.items()
     ]
     label = "Cold start of each arm: " + "; ".join(part.tip for part in parts)
-    legend = [(words, colour) for _, words, colour in shapes.COLD_START_PARTS]
+    legend = [(words, colour) for _, words, colour in bars.COLD_START_PARTS]
     return charts.cold_start_chart(rows, parts, label), {"legend": legend}

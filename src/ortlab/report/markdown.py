@@ -6,7 +6,7 @@ import re
 
 from ortlab import __version__
 from ortlab.domain import Analysis, Run
-from ortlab.report import shapes, view
+from ortlab.report import conditions, shapes, view
 from ortlab.report.text import duration, shorten, size, visible
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~&!$#:{}()^]")
@@ -41,8 +41,7 @@ def render(run: Run, analysis: Analysis) -> str:
     lines = [f"### ortlab: {escape(experiment.model_name)} on {escape(device.name)}{virtual}", ""]
     if device.virtual:
         lines += [
-            "> **Virtual device.** These figures were measured on a virtual device and support no"
-            " verdict on phones.",
+            "> **Virtual device.** These figures say nothing about a phone.",
             "",
         ]
     if not analysis.finished:
@@ -51,13 +50,12 @@ def render(run: Run, analysis: Analysis) -> str:
     prefix = "Virtual device: " if device.virtual else ""
     lines += [f"- {prefix}{escape(line)}" for line in _headlines(analysis)]
     lines += ["", *_table(run, analysis), "", *_trust(analysis), ""]
-    lines += [f"{what}: {_code(command)}  " for what, command in view.commands(run)[:1]]
-    lines += [
+    lines += [f"{what}: {_code(command)}  " for what, command in conditions.commands(run)[:1]]
+    lines.append(
         f"<sub>{analysis.rounds} rounds, {escape(analysis.stop_reason)}; experiment"
-        f" {escape(experiment.experiment_id)}; ortlab {__version__}</sub>",
-        "",
-    ]
-    return "\n".join(lines)
+        f" {escape(experiment.experiment_id)}; ortlab {__version__}</sub>"
+    )
+    return "\n".join(lines) + "\n"
 
 
 def _headlines(analysis: Analysis) -> tuple[str, ...]:
@@ -74,9 +72,7 @@ def _table(run: Run, analysis: Analysis) -> list[str]:
         effect = arm.comparison.effect if arm.comparison else None
         against = shapes.effect_value(effect.ratio, effect.low, effect.high) if effect else "–"
         latency = arm.summary.latency
-        fused = sum(
-            item.count for item in arm.summary.executed if "Fused" in item.operator
-        )
+        fused = sum(item.count for item in arm.summary.executed if "Fused" in item.operator)
         cells = (
             escape(arm.arm.label),
             f"**{arm.comparison.verdict}**" if arm.comparison else "baseline",

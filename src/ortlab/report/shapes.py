@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ortlab.domain import Analysis, Block, Run
+from ortlab.domain import Block, Run
 from ortlab.report.frames import BlockSamples, good_latency_samples
-from ortlab.report.text import change, duration, percent, size, three_digits
+from ortlab.report.text import change, duration, percent, three_digits
 from ortlab.rounds import disturbed_attempts
-from ortlab.wire import MemoryKind, MemoryPhase
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +70,16 @@ def ratio_axis(ratios: Sequence[float], *, margin: float) -> RatioAxis:
     first = math.ceil(domain[0] / step)
     ticks = tuple(index * step for index in range(first, math.floor(domain[1] / step) + 1))
     return RatioAxis(domain=domain, ticks=ticks, logarithmic=logarithmic)
+
+
+def effect_value(ratio: float, low: float, high: float) -> str:
+    """Return an effect with its interval, short enough for a chart."""
+    if ratio >= 2 or ratio <= 0.2:
+        return f"{change(ratio)} [{three_digits(low)}, {three_digits(high)}]"
+    bounds = [
+        percent(value - 1, signed=True).removesuffix("\N{NO-BREAK SPACE}%") for value in (low, high)
+    ]
+    return f"{change(ratio)} [{bounds[0]}, {bounds[1]}]"
 
 
 def _nice_step(step: float) -> float:
@@ -183,7 +192,7 @@ def _latency_axis(quantiles: Sequence[Sequence[float]]) -> LatencyAxis:
     low = min(found[0] for found in quantiles)
     # One arm with a long tail must not squeeze the others into a line.
     high = max(min(found[8], found[4] + 6 * (found[6] - found[2])) for found in quantiles)
-    high = max(high, max(found[5] for found in quantiles), low * 1.01)
+    high = max(high, low * 1.01, *(found[5] for found in quantiles))
     logarithmic = medians[-1] / medians[0] > _LOGARITHMIC_FROM
     pad = 1.03 if logarithmic else 1.0
     room = 0.0 if logarithmic else 0.03 * (high - low)
@@ -348,6 +357,7 @@ def _laid_out(
         abs(point.median_ns / middles[arm_id] - 1)
         for arm_id, found in points.items()
         for point in found
+        if not slots[int(point.x)].disturbed
     ]
     widest = float(np.percentile(deviations, 98)) if deviations else 0.0
     span = max(0.02, math.ceil(widest * 1.1 * 100) / 100)
@@ -425,113 +435,3 @@ def _temperature(points: Mapping[str, Sequence[_Point]]) -> tuple[StripLine, str
         plain=True,
     )
     return line, f"{low:.0f} – {high:.0f} °C"
-
-
-# ------------------------------------------------------------------------------ memory, cold start
-
-Point = tuple[str, float, str, int, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryLines:
-    """Memory by phase: phase, size in ``unit``, colour, arm, words."""
-
-    phases: tuple[str, ...]
-    unit: str
-    current_metric: str
-    peak_metric: str
-    current: tuple[Point, ...]
-    peak: tuple[Point, ...]
-
-
-_BEST_METRICS = ("phys_footprint", "Pss", "VmRSS", "VmHWM", "ledger_phys_footprint_peak")
-
-
-def memory_lines(run: Run, analysis: Analysis, colours: Sequence[str]) -> MemoryLines | None:
-    """Choose one current and one peak metric and lay them out by phase; None without any."""
-    every = [item for arm in analysis.arms for item in arm.memory]
-    current = _best_metric([m.metric for m in every if m.kind == MemoryKind.CURRENT])
-    peak = _best_metric([m.metric for m in every if m.kind == MemoryKind.PEAK])
-    if not every:
-        return None
-    index_of = {arm.arm_id: index for index, arm in enumerate(run.experiment.arms)}
-    known = {m.phase for m in every if m.metric in (current, peak)}
-    phases = [str(phase) for phase in MemoryPhase if phase in known]
-    lines: dict[str, list[Point]] = {current: [], peak: []}
-    for summary in analysis.arms:
-        index = index_of[summary.arm_id]
-        label = run.experiment.arms[index].label
-        for item in summary.memory:
-            wanted = (current, MemoryKind.CURRENT), (peak, MemoryKind.PEAK)
-            if (item.metric, item.kind) in wanted and item.phase in phases:
-                tip = f"{label}: {item.metric} {size(item.size_bytes)} ({item.phase})"
-                place = item.phase.replace("_", " "), round(item.size_bytes / 1e6, 3)
-                lines[item.metric].append((*place, colours[index], index, tip))
-    order = {phase.replace("_", " "): position for position, phase in enumerate(phases)}
-    return MemoryLines(
-        phases=tuple(order),
-        unit="MB",
-        current_metric=current,
-        peak_metric=peak,
-        current=tuple(sorted(lines[current], key=lambda p: (p[3], order[p[0]]))),
-        peak=tuple(lines[peak]) if peak != current else (),
-    )
-
-
-def _best_metric(names: Sequence[str]) -> str:
-    for name in (*_BEST_METRICS, *names):
-        if name in names:
-            return name
-    return ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BarPart:
-    """A part of a stacked bar, in milliseconds."""
-
-    row: int
-    arm: int
-    start_ms: float
-    end_ms: float
-    colour: str
-    tip: str
-
-
-COLD_START_PARTS = (
-    ("environment_ns", "starting the runtime", "var(--p1)"),
-    ("session_creation_ns", "creating the session", "var(--p2)"),
-    ("first_run_ns", "first run", "var(--p3)"),
-)
-
-
-def cold_start_parts(analysis: Analysis, labels: Mapping[str, tuple[int, str]]) -> list[BarPart]:
-    """Return the parts of each arm's cold start, end to end; rows count arms that have one."""
-    parts: list[BarPart] = []
-    row = 0
-    for summary in analysis.arms:
-        if summary.cold_start is None:
-            continue
-        index, label = labels[summary.arm_id]
-        start = 0.0
-        for name, words, colour in COLD_START_PARTS:
-            length_ns = getattr(summary.cold_start, name)
-            if length_ns is None:
-                continue
-            end = start + length_ns / 1e6
-            tip = f"{label}: {words} {duration(length_ns)}"
-            parts.append(
-                BarPart(row=row, arm=index, start_ms=start, end_ms=end, colour=colour, tip=tip)
-            )
-            start = end
-        row += 1
-    return parts
-
-
-def effect_value(ratio: float, low: float, high: float) -> str:
-    """Return an effect with its interval, short enough for a chart."""
-    if ratio >= 2 or ratio <= 0.2:
-        return f"{change(ratio)} [{three_digits(low)}, {three_digits(high)}]"
-    bounds = [
-        percent(value - 1, signed=True).removesuffix("\N{NO-BREAK SPACE}%") for value in (low, high)
-    ]
-    return f"{change(ratio)} [{bounds[0]}, {bounds[1]}]"

@@ -7,10 +7,9 @@ for is put into the finished tree, where it can only be text.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from ortlab.report.text import shorten, visible
 
@@ -19,11 +18,34 @@ _ALLOWED = frozenset(
     _SVG + tag for tag in ("svg", "g", "path", "rect", "line", "text", "tspan", "circle")
 )
 _KEPT = frozenset(
-    (
-        "d x y x1 x2 y1 y2 dx dy width height viewBox transform fill stroke stroke-width"
-        " stroke-dasharray stroke-linecap stroke-linejoin stroke-opacity fill-opacity opacity"
-        " font-size font-weight font-style text-anchor"
-    ).split()
+    {
+        "d",
+        "x",
+        "y",
+        "x1",
+        "x2",
+        "y1",
+        "y2",
+        "dx",
+        "dy",
+        "width",
+        "height",
+        "viewBox",
+        "transform",
+        "fill",
+        "stroke",
+        "stroke-width",
+        "stroke-dasharray",
+        "stroke-linecap",
+        "stroke-linejoin",
+        "stroke-opacity",
+        "fill-opacity",
+        "opacity",
+        "font-size",
+        "font-weight",
+        "font-style",
+        "text-anchor",
+    }
 )
 _TOKEN = re.compile("⟦([0-9]+)⟧n*")
 _LONG_NUMBER = re.compile(r"-?[0-9]+\.[0-9]{3,}(?:e-?[0-9]+)?")
@@ -73,19 +95,16 @@ def finish(svg: str, texts: Texts, *, label: str, css_class: str) -> str:
         label: What the chart shows, for those who cannot see it.
         css_class: Of the element.
     """
-    ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
-    root = ElementTree.fromstring(svg)  # noqa: S314 - rendered here, out of tokens and numbers
+    ET.register_namespace("", "http://www.w3.org/2000/svg")
+    root = ET.fromstring(svg)  # noqa: S314 - rendered here, out of tokens and numbers
     _clean(root, texts)
     size = {name: root.attrib[name] for name in ("viewBox", "width", "height")}
     root.attrib.clear()
-    root.attrib.update(
-        {**size, "class": css_class, "role": "img", "aria-label": visible(label)},
-        **{"focusable": "false"},
-    )
-    return ElementTree.tostring(root, encoding="unicode")
+    root.attrib.update({**size, "class": css_class, "role": "img", "aria-label": visible(label)})
+    return ET.tostring(root, encoding="unicode")
 
 
-def _clean(element: ElementTree.Element, texts: Texts) -> None:
+def _clean(element: ET.Element, texts: Texts) -> None:
     for child in list(element):
         hidden = child.get("display") == "none" or child.get("class") == "background"
         if child.tag not in _ALLOWED or hidden or _paints_nothing(child):
@@ -104,7 +123,7 @@ def _clean(element: ElementTree.Element, texts: Texts) -> None:
         element.set("class", "m")
         if (arm := texts.arm(tip)) is not None:
             element.set("data-arm", str(arm))
-        title = ElementTree.Element(f"{_SVG}title")
+        title = ET.Element(f"{_SVG}title")
         title.text = texts.fill(tip)
         element.insert(0, title)
         if element.tag == f"{_SVG}text":
@@ -112,7 +131,7 @@ def _clean(element: ElementTree.Element, texts: Texts) -> None:
             title.tail, element.text = element.text, None
 
 
-def _paints_nothing(element: ElementTree.Element) -> bool:
+def _paints_nothing(element: ET.Element) -> bool:
     return element.tag == f"{_SVG}path" and not element.get("d", "").strip("M0,hvHVZz ")
 
 
@@ -122,7 +141,7 @@ def _rounded(name: str, value: str) -> str:
     return _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), value)
 
 
-def render(spec: Mapping[str, Any]) -> str:
+def render(spec: dict[str, Any]) -> str:
     """Render a Vega-Lite specification, without network."""
     import vl_convert
 
