@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ortlab.errors import ModelError
+from ortlab.prepare.content import content_digest
 from ortlab.prepare.graph import ELEMENT_TYPES, ParsedModel
 from ortlab.prepare.inspection import format_facts
 from ortlab.prepare.ort_format import read_ort
@@ -204,6 +205,11 @@ def _ort_file(path: Path, depth: int, width: int, version: str = "6") -> Path:
 def test_subgraphs_are_read(tmp_path: Path) -> None:
     model = read_ort(_ort_file(tmp_path / "m.ort", depth=3, width=2))
     assert sum(model.operator_counts().values()) == 2 + 4 + 8
+
+
+def test_the_deepest_subgraphs_allowed_have_content(tmp_path: Path) -> None:
+    paths = [_ort_file(tmp_path / f"{depth}.ort", depth=depth, width=1) for depth in (31, 32)]
+    assert len({content_digest(path) for path in paths}) == 2
 
 
 @pytest.mark.parametrize(("depth", "width"), [(30, 2), (31, 50), (200, 1), (10, 10)])

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 MAX_BUFFER_BYTES: Final = (1 << 31) - 1  # positions are 32-bit
-_MAX_STEPS: Final = 8_000_000
+_MAX_STEPS: Final = 4_000_000  # a node takes about 150
 _UINT16 = struct.Struct("<H")
 _INT32 = struct.Struct("<i")
 _UINT32 = struct.Struct("<I")
@@ -51,10 +51,10 @@ class FlatBuffer:
         return Table(self, self.follow(0))
 
     def spend(self, steps: int) -> None:
-        """Count steps; a sound file needs fewer than it has bytes."""
+        """Count steps; sound files need less than one in four bytes."""
         self._steps_left -= steps
         if self._steps_left < 0:
-            message = "its tables refer to each other without end"
+            message = "it refers to more tables than a file of its size can hold"
             raise MalformedError(message)
 
     def unpack(self, layout: struct.Struct, position: int) -> Any:
@@ -117,6 +117,7 @@ class Table:
 
     def _field(self, number: int) -> int | None:
         """Return the position of a field, or None where it is absent."""
+        self._buffer.spend(1)
         at = 4 + 2 * number
         if at + 2 > self._size:
             return None

@@ -67,20 +67,12 @@ def read_onnx(path: Path, *, content: bool = False) -> ParsedModel:
         ModelError: It cannot be read, is not a sound ONNX model, or names external data that is
             missing or outside its directory.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
     try:
         data = _read(path)
-        model = onnx.ModelProto()
-        model.ParseFromString(data)
         sha256, size_bytes = hashlib.sha256(data).hexdigest(), len(data)
+        proto = _parse(data)
         del data
-        return _Reader(path, model, content=content).model(sha256, size_bytes)
-    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        first = str(error).partition("\n")[0]
-        message = f"cannot read {path}: it is not an ONNX model ({first})"
-        raise ModelError(message, next_step="export the model again") from error
+        return _Reader(path, proto, content=content).model(sha256, size_bytes)
     except MalformedError as error:
         message = f"cannot read {path} as an ONNX model: {error}"
         raise ModelError(message, next_step="export the model again") from error
@@ -95,6 +87,18 @@ def _read(path: Path) -> bytes:
         message = f"{size_bytes} bytes are too few or too many"
         raise MalformedError(message)
     return path.read_bytes()
+
+
+def _parse(data: bytes) -> onnx.ModelProto:
+    import onnx
+
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except Exception as error:  # protobuf's own error, whose type has no stubs
+        message = str(error).partition("\n")[0]
+        raise MalformedError(message) from error
+    return proto
 
 
 @dataclass(slots=True)
