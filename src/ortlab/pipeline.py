@@ -40,6 +40,7 @@ DEMO_MODEL = "ch_ppocr_mobile_v2.0_cls_infer.onnx"
 DEMO_PACKAGE = "rapidocr_onnxruntime"
 DEMO_SHAPES: dict[str, tuple[int, ...]] = {"x": (1, 3, 48, 192)}
 DEMO_ROUNDS = (8, 12)
+DEMO_BLOCK_S = 1.0  # five minutes even where every round is disturbed and repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -572,7 +573,11 @@ def demo_config(output: Path) -> Config:
         model=ModelSection(path=str(models[0]), input_shapes=DEMO_SHAPES),
         prepare=PrepareSection(output=str(output.absolute() / "prepared")),
         bench=BenchSection(
-            output=str(output.absolute() / "runs"), min_rounds=first, max_rounds=last, seed=0
+            output=str(output.absolute() / "runs"),
+            min_rounds=first,
+            max_rounds=last,
+            block_s=DEMO_BLOCK_S,
+            seed=0,
         ),
     )
 
