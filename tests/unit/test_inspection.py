@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -131,10 +132,12 @@ def test_an_inspection_survives_json(name: str) -> None:
     assert from_json(Inspection, to_json(inspection), source="test") == inspection
 
 
-def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
-    for path in (tmp_path / "no.onnx", tmp_path):
-        with pytest.raises(UsageError, match=path.name):
-            inspect_file(path)
+def test_what_is_no_file_is_a_usage_error(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.onnx")
+    (tmp_path / "loop.onnx").symlink_to("loop.onnx")
+    for name in ("no.onnx", "pipe.onnx", "loop.onnx", "n" * 300, "."):
+        with pytest.raises(UsageError, match="cannot inspect"):
+            inspect_file(tmp_path / name)
 
 
 def test_other_kinds_are_refused(tmp_path: Path) -> None:

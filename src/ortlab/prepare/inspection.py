@@ -58,12 +58,7 @@ def inspect_file(path: Path, *, releases: tuple[str, ...] = ()) -> Inspection:
         UsageError: There is no such file, or a release is unknown.
         ModelError: The file is neither kind of model, or damaged.
     """
-    if not path.exists():
-        message = f"cannot inspect {path}: there is no such file"
-        raise UsageError(message)
-    if path.is_dir():
-        message = f"cannot inspect {path}: it is a directory, not a model file"
-        raise UsageError(message)
+    _expect_file(path)
     model = read_model_file(path)
     facts = format_facts(model)
     verdicts = release_verdicts(facts, releases)
@@ -81,6 +76,18 @@ def inspect_file(path: Path, *, releases: tuple[str, ...] = ()) -> Inspection:
         releases=verdicts,
         sentences=tuple(_sentences(model, facts, verdicts)),
     )
+
+
+def _expect_file(path: Path) -> None:
+    try:
+        exists, is_file = path.exists(), path.is_file()
+    except OSError as error:
+        message = f"cannot inspect {path}: {error.strerror or error}"
+        raise UsageError(message) from error
+    if not is_file:
+        what = "it is not a file" if exists else "there is no such file"
+        message = f"cannot inspect {path}: {what}"
+        raise UsageError(message, next_step="give an .onnx or .ort file")
 
 
 def format_facts(model: ParsedModel) -> FormatFacts:
