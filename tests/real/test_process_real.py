@@ -147,12 +147,7 @@ def test_an_exit_code_is_kept_apart_from_the_output() -> None:
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux limits from outside")
 def test_the_memory_limit_is_felt() -> None:
-    code = (
-        "try:\n"
-        "    bytearray(1 << 30)\n"
-        "except MemoryError:\n"
-        "    print('refused')\n"
-    )
+    code = "try:\n    bytearray(1 << 30)\nexcept MemoryError:\n    print('refused')\n"
     limited = python(code, memory_limit_bytes=512 << 20)
     assert limited.stdout == "refused\n"
     assert python(code).stdout == ""
