@@ -49,12 +49,13 @@ from ortlab.process import Command, Completed, Processes, SystemProcesses
 Progress = Callable[[PrepareProgress], None]
 
 _POLL_S = 0.05
-_BASE_MEMORY_BYTES = 2_000_000_000
-_MEMORY_FACTOR = 10
 _OPTIMIZED_SUFFIX = ".optimized.onnx"
 _WORKER_ENVIRONMENT = {
     "ORT_DISABLE_TELEMETRY": "1",
-    # glibc: keep what a session frees for the next one; returning it costs half the conversion.
+    "OPENBLAS_NUM_THREADS": "1",
+    # glibc: keep what a session frees for the next one, in whichever thread it runs; giving it
+    # back to the system costs half the time of a conversion.
+    "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "4000000000",
 }
@@ -298,21 +299,12 @@ def _check_source(source: Path) -> None:
 
 
 def _command(job: Job, path: Path) -> Command:
-    limit = job.options.memory_limit_bytes
-    if limit is None:
-        limit = _BASE_MEMORY_BYTES + _MEMORY_FACTOR * _size_with_external_data(job.model)
     return Command(
         arguments=(sys.executable, "-P", "-m", "ortlab.prepare.worker", str(path)),
         deadline_s=job.options.deadline_s,
         working_directory=job.directory,
         environment={**_WORKER_ENVIRONMENT, "TMPDIR": str(job.directory)},
-        memory_limit_bytes=limit,
     )
-
-
-def _size_with_external_data(model: Path) -> int:
-    """Bound the size of a model; data files beside it are taken for its external data."""
-    return model.stat().st_size
 
 
 def _death(task: _Task, completed: Completed, marks: Sequence[Mark]) -> OrtlabError:

@@ -47,7 +47,7 @@ class PrepareOptions:
         predictions: Predict partitions of NNAPI and CoreML.
         seed: Of made-up inputs.
         deadline_s: Total time one model may take.
-        memory_limit_bytes: Address space of the worker; 2 GB and ten times the model if None.
+        memory_limit_bytes: Address space of the worker; 2 GB and eight times the weights if None.
 
     Raises:
         UsageError: A value means nothing.

@@ -403,13 +403,12 @@ def _listed(names: Mapping[str, object] | list[str]) -> str:
 
 
 def _infer_shapes(source: SourceModel, *, refresh: bool) -> list[str]:
-    """Add the shapes of intermediate values when there are none, or after dimensions were fixed."""
+    """Infer shapes when an output has none, or after dimensions were fixed."""
     import onnx
 
     proto = source.proto
-    outputs = {value.name for value in proto.graph.output}
-    inner = any(name not in outputs for node in proto.graph.node for name in node.output)
-    if not refresh and (proto.graph.value_info or not inner):
+    shapeless = [value.name for value in proto.graph.output if _has_no_shape(value)]
+    if not refresh and not shapeless:
         return []
     if refresh:
         _forget_symbols(proto.graph)
@@ -417,11 +416,22 @@ def _infer_shapes(source: SourceModel, *, refresh: bool) -> list[str]:
         inferred = onnx.shape_inference.infer_shapes(proto, data_prop=refresh)
     except (onnx.shape_inference.InferenceError, ValueError, RuntimeError):
         return []  # ORT runs its own inference, and says what is wrong in its own words
-    added = len(inferred.graph.value_info)
-    if not refresh and added == 0:
+    still = {value.name for value in inferred.graph.output if _has_no_shape(value)}
+    found = [name for name in shapeless if name not in still]
+    if not refresh and not found:
         return []
     source.proto = inferred
-    return [f"shapes of {added} intermediate values were inferred"]
+    if refresh:
+        return ["shapes of the values in between and of the outputs were inferred anew"]
+    return [f"shapes of outputs that had none were inferred: {_listed(found)}"]
+
+
+def _has_no_shape(value: onnx.ValueInfoProto) -> bool:
+    kind = value.type.WhichOneof("value")
+    return kind is None or (
+        kind == "tensor_type"
+        and not (value.type.tensor_type.HasField("shape") and value.type.tensor_type.elem_type)
+    )
 
 
 def _forget_symbols(graph: onnx.GraphProto) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,11 +34,13 @@ from ortlab.prepare.convert import (
 from ortlab.prepare.custom_ops import require_custom_op_library
 from ortlab.prepare.job import Job, Mark
 from ortlab.prepare.manifest import write_manifest
+from ortlab.prepare.memory import allow_memory, weight_bytes
 from ortlab.prepare.parity import Reference, make_reference
 from ortlab.prepare.repair import SourceModel, check, model_inputs, read_model, repair
-from ortlab.prepare.variants import Made, Plan, Steps, make_variants, plan_variants
+from ortlab.prepare.variants import Made, Plan, Steps, VariantMaker, plan_variants
 
 _STEPS_BESIDE_VARIANTS = 6
+_LARGE_WEIGHTS_BYTES = 256 * 2**20
 
 
 def prepare_one(job: Job, announce: Callable[[Mark], None]) -> None:
@@ -57,24 +60,32 @@ def prepare_one(job: Job, announce: Callable[[Mark], None]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     with steps.step("read"):
         source = read_model(job.model)
-    with steps.step("check"):
-        findings = check(source)
-        require_custom_op_library(source.proto, str(job.model), job.options.custom_op_library)
+    require_custom_op_library(source.proto, str(job.model), job.options.custom_op_library)
     with steps.step("repair"):
         max_ir, max_opset = ort_limits()
         repairs = repair(source, job.options, max_ir=max_ir, max_opset=max_opset)
+        weights = weight_bytes(source)
+        allow_memory(job, weights)
         plan = plan_variants(job, source, steps)
     steps.planned += 2 * len(plan.recipes)
-    reference = None
-    if job.options.parity:
-        with steps.step("run the original"):
-            reference = make_reference(plan.base, model_inputs(source.proto), job.options)
-    outcome = make_variants(job, plan, reference, steps)
+    with ThreadPoolExecutor(2 if weights <= _LARGE_WEIGHTS_BYTES else 1) as pool:
+        maker = VariantMaker(job, plan, steps, pool)
+        maker.start()
+        applied = _start_applied_twins(job, plan, pool)
+        try:
+            with steps.step("check"):
+                findings = check(source)
+            reference = _reference(job, plan, source, steps)
+            maker.compare_with(reference)
+            outcome = maker.finish()
+            configs, build_recipes = _reduced_builds(job, outcome.made, applied, steps)
+        except BaseException:
+            maker.give_up()
+            raise
     if not outcome.made:
         reasons = "; ".join(f"{r.variant_id}: {r.reason}" for r in outcome.refused)
         message = f"cannot prepare {job.model}: no variant could be made: {reasons}"
         raise ModelError(message, next_step=f"ortlab inspect {job.model}")
-    configs, build_recipes = _reduced_builds(job, plan, outcome.made, steps)
     with steps.step("write"):
         prepared = PreparedModel(
             name=job.name,
@@ -93,6 +104,13 @@ def prepare_one(job: Job, announce: Callable[[Mark], None]) -> None:
         )
         write_manifest(prepared, job.result)
         _write_identity(job, source, prepared)
+
+
+def _reference(job: Job, plan: Plan, source: SourceModel, steps: Steps) -> Reference | None:
+    if not job.options.parity:
+        return None
+    with steps.step("run the original"):
+        return make_reference(plan.base, model_inputs(source.proto), job.options)
 
 
 def _text(path: Path | None) -> str | None:
@@ -158,8 +176,33 @@ def _write_samples(directory: Path, reference: Reference | None) -> tuple[Sample
 # ------------------------------------------------------------------------------ reduced builds
 
 
+def _start_applied_twins(job: Job, plan: Plan, pool: ThreadPoolExecutor) -> dict[str, Future[Path]]:
+    """Convert what a phone would load as it is after replay: those operators are needed too."""
+    if not job.options.configs:
+        return {}
+    runtime = [r for r in plan.recipes if r.style is OptimizationStyle.RUNTIME]
+    arm = [recipe for recipe in runtime if recipe.target is TargetPlatform.ARM]
+    return {
+        recipe.variant_id: pool.submit(_applied_twin, job, plan, recipe)
+        for recipe in (arm or runtime)
+    }
+
+
+def _applied_twin(job: Job, plan: Plan, recipe: Recipe) -> Path:
+    path = job.work / f"{recipe.variant_id}.applied.ort"
+    request = conversion_request(
+        recipe,
+        plan.sources[recipe.precision],
+        path,
+        optimizations="apply",
+        custom_op_library=job.options.custom_op_library,
+    )
+    open_session(request)
+    return path
+
+
 def _reduced_builds(
-    job: Job, plan: Plan, made: list[Made], steps: Steps
+    job: Job, made: list[Made], applied: dict[str, Future[Path]], steps: Steps
 ) -> tuple[tuple[OperatorConfig, ...], tuple[BuildRecipe, ...]]:
     """Write operator configs for what a phone would load."""
     from ortlab.prepare.reduced_build import write_reduced_build
@@ -173,8 +216,8 @@ def _reduced_builds(
         for variant in arm or variants:
             paths = models.setdefault(variant.style, [])
             paths.append(job.result / variant.path)
-            if variant.style is OptimizationStyle.RUNTIME:
-                paths.append(_applied_twin(job, plan, variant))
+            if variant.variant_id in applied:
+                paths.append(_applied_path(job, variant, applied[variant.variant_id]))
         directory = job.result / "reduced_build"
         directory.mkdir()
         written = write_reduced_build(
@@ -191,25 +234,12 @@ def _reduced_builds(
     )
 
 
-def _applied_twin(job: Job, plan: Plan, variant: Variant) -> Path:
-    """Convert as the graph is after replay: the operators it needs go into the config."""
-    recipe = Recipe(
-        style=variant.style,
-        target=variant.target,
-        precision=variant.precision,
-        level=variant.level,
-    )
-    path = job.work / f"{variant.variant_id}.applied.ort"
-    request = conversion_request(
-        recipe,
-        plan.sources[variant.precision],
-        path,
-        optimizations="apply",
-        custom_op_library=job.options.custom_op_library,
-    )
+def _applied_path(job: Job, variant: Variant, twin: Future[Path]) -> Path:
     try:
-        open_session(request)
+        return twin.result()
     except OrtRefusedError as error:
-        message = f"cannot find the operators that replay needs in {variant.variant_id}: {error}"
+        message = (
+            f"cannot find the operators that replay needs in {variant.variant_id} of {job.model}:"
+            f" {error}"
+        )
         raise ModelError(message, next_step="--no-configs") from error
-    return path

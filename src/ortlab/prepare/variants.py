@@ -1,7 +1,6 @@
 """Which variants to make of a model, and making them: convert, load, compare, describe.
 
-Runs in the worker. Conversions run in the calling thread, everything that looks at a finished file
-in a second one: ORT, hashing and comparison leave Python's lock free.
+Runs in the worker.
 """
 
 from __future__ import annotations
@@ -207,53 +206,78 @@ def _has_quantized_operators(proto: onnx.ModelProto) -> bool:
 # ------------------------------------------------------------------------------ making them
 
 
-def make_variants(job: Job, plan: Plan, reference: Reference | None, steps: Steps) -> Outcome:
-    """Make every variant of a plan.
+class VariantMaker:
+    """Makes the variants of a plan in a few threads, while the caller does something else.
 
-    Raises:
-        ModelError: A variant cannot be made, and failures are not allowed.
+    ORT, hashing and comparison leave Python's lock free, so two threads use two cores.
     """
-    maker = _Maker(job=job, plan=plan, reference=reference, steps=steps)
-    outcome = Outcome(refused=list(plan.refused))
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        started = [(recipe, maker.start(recipe, pool)) for recipe in plan.recipes]
-        for recipe, future in started:
-            made = maker.finish(recipe, future)
+
+    def __init__(self, job: Job, plan: Plan, steps: Steps, pool: ThreadPoolExecutor) -> None:
+        self.job = job
+        self.plan = plan
+        self._steps = steps
+        self._pool = pool
+        self._reference: Future[Reference | None] = Future()
+        self._started: list[tuple[Recipe, Future[Made]]] = []
+        self._twins: dict[tuple[Precision, OptimizationStyle], Future[Made]] = {}
+
+    def start(self) -> None:
+        """Start to make every variant; what needs the reference waits for it."""
+        for recipe in self.plan.recipes:
+            self._started.append((recipe, self._start(recipe)))
+
+    def compare_with(self, reference: Reference | None) -> None:
+        """Give what variants are held to; None if parity is switched off."""
+        self._reference.set_result(reference)
+
+    def give_up(self) -> None:
+        """Let nobody wait for a reference that will not come."""
+        for _, future in self._started:
+            future.cancel()
+        if not self._reference.done():
+            self._reference.cancel()
+
+    def finish(self) -> Outcome:
+        """Wait for all variants.
+
+        Raises:
+            ModelError: A variant cannot be made, and failures are not allowed.
+        """
+        outcome = Outcome(refused=list(self.plan.refused))
+        for recipe, future in self._started:
+            made = self._finish(recipe, future)
             if isinstance(made, Made):
                 outcome.made.append(made)
             else:
                 outcome.refused.append(made)
-    return outcome
+        return outcome
 
-
-@dataclass(slots=True)
-class _Maker:
-    job: Job
-    plan: Plan
-    reference: Reference | None
-    steps: Steps
-    twins: dict[tuple[Precision, OptimizationStyle], Future[Made]] = field(default_factory=dict)
-
-    def start(self, recipe: Recipe, pool: ThreadPoolExecutor) -> Future[Made]:
-        """Write a variant's file, and have it examined in the other thread."""
+    def _start(self, recipe: Recipe) -> Future[Made]:
         path = self._path(recipe)
-        twin = self.twins.get((recipe.precision, recipe.style))
+        twin = self._twins.get((recipe.precision, recipe.style))
         if twin is not None:
-            return pool.submit(self._copy, twin, recipe, path)
-        try:
-            with self.steps.step(f"make {recipe.variant_id}"):
-                self._write(recipe, path)
-        except OrtRefusedError as error:
-            refused: Future[Made] = Future()
-            refused.set_exception(error)
-            return refused
-        future = pool.submit(self._examine, recipe, path)
+            return self._pool.submit(self._copy, twin, recipe, path)
+        future = self._pool.submit(self._make, recipe, path)
         runtime = recipe.style is OptimizationStyle.RUNTIME
         if runtime and recipe.precision not in self.plan.target_matters:
-            self.twins[recipe.precision, recipe.style] = future
+            self._twins[recipe.precision, recipe.style] = future
         return future
 
-    def finish(self, recipe: Recipe, future: Future[Made]) -> Made | RefusedVariant:
+    def _make(self, recipe: Recipe, path: Path) -> Made:
+        with self._steps.step(f"make {recipe.variant_id}"):
+            self._write(recipe, path)
+        with self._steps.step(f"check {recipe.variant_id}"):
+            sessions = self._load(recipe, path)
+            parity = self._compare(recipe, sessions)
+            del sessions
+            found = describe(path)
+            return Made(
+                variant=self._variant(recipe, path, found, parity),
+                verdicts=found.verdicts,
+                predictions=self._predict(recipe, path),
+            )
+
+    def _finish(self, recipe: Recipe, future: Future[Made]) -> Made | RefusedVariant:
         """Return what was made, or the reason it was refused."""
         try:
             return future.result()
@@ -283,16 +307,6 @@ class _Maker:
             saved = directory / f"{recipe.variant_id}.optimized.onnx"
             save_optimized_onnx(recipe, source, saved, library)
 
-    def _examine(self, recipe: Recipe, path: Path) -> Made:
-        with self.steps.step(f"check {recipe.variant_id}"):
-            parity = self._accept(recipe, path)
-            found = describe(path)
-            return Made(
-                variant=self._variant(recipe, path, found, parity),
-                verdicts=found.verdicts,
-                predictions=self._predict(recipe, path),
-            )
-
     def _copy(self, twin: Future[Made], recipe: Recipe, path: Path) -> Made:
         """Give a file that is the same for both CPU families its second name."""
         made = twin.result()
@@ -310,13 +324,13 @@ class _Maker:
         )
         return Made(variant=variant, verdicts=made.verdicts)
 
-    def _accept(self, recipe: Recipe, path: Path) -> Parity:
-        """Load a variant in every way it will be, and hold its outputs to the reference."""
+    def _load(self, recipe: Recipe, path: Path) -> list[Any]:
+        """Load a variant in every way it will be loaded."""
         options = self.job.options
         ways = [Replay.DEFAULT]
         if recipe.style is OptimizationStyle.RUNTIME:
             ways = [Replay.OFF, Replay.ON]
-        elif self.reference is None and recipe.style is not OptimizationStyle.ONNX:
+        elif not options.parity and recipe.style is not OptimizationStyle.ONNX:
             ways = []  # the conversion was a session already
         sessions: list[Any] = []
         for way in ways:
@@ -328,9 +342,13 @@ class _Maker:
                 if way is not Replay.ON:
                     raise
                 raise OrtRefusedError(NO_REPLAY_REASON + str(error)) from error
-        if self.reference is None:
+        return sessions
+
+    def _compare(self, recipe: Recipe, sessions: list[Any]) -> Parity:
+        reference = self._reference.result()
+        if reference is None:
             return not_checked(None, "parity was switched off")
-        return check_parity(sessions, self.reference, recipe.precision, options)
+        return check_parity(sessions, reference, recipe.precision, self.job.options)
 
     def _predict(self, recipe: Recipe, path: Path) -> tuple[PartitionPrediction, ...]:
         """Predict for what a phone would load."""

@@ -22,6 +22,7 @@ from ortlab.prepare.job import (
     write_failure,
     write_mark,
 )
+from ortlab.prepare.memory import limit_memory
 from ortlab.prepare.repair import one_line
 from ortlab.prepare.staging import storage_error
 
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> int:
     _die_with_parent()
     job = read_job(Path(path))
     (job.directory / PID_FILE).write_text(str(os.getpid()), encoding="ascii")
+    limit_memory(job.options.memory_limit_bytes)
     try:
         _prepare(job)
     except OrtlabError as error:
