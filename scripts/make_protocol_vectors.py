@@ -103,6 +103,8 @@ def warm_up_cases() -> Iterable[tuple[str, dict[str, Any], int, Runs]]:
     yield "steady 4 s: the hard limit inside a window", WARM_UP, 4 * SECOND, [(4 * SECOND, 12)]
     yield "steady 7 s: the hard limit", WARM_UP, 7 * SECOND, [(7 * SECOND, 12)]
     yield "one run as long as the hard limit", WARM_UP, MS, [(30 * SECOND, 1)]
+    by_ten = [(900 * MS, 5), (1000 * MS, 6)]
+    yield "the time is over, ten runs are not yet", WARM_UP, 900 * MS, by_ten
     yield (
         "getting faster, then steady",
         WARM_UP,

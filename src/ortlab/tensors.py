@@ -7,10 +7,12 @@ length. Source of the format: `bench_protocol/README.md`, "Tensor files".
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,12 +27,11 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 STRING: Final = "string"
-# bfloat16 has no numpy type of its own: its bits travel as uint16.
+BFLOAT16: Final = "bfloat16"
 _NUMPY_NAMES: Final[dict[str, str]] = {
     "float": "<f4",
     "double": "<f8",
     "float16": "<f2",
-    "bfloat16": "<u2",
     "int8": "<i1",
     "int16": "<i2",
     "int32": "<i4",
@@ -41,9 +42,10 @@ _NUMPY_NAMES: Final[dict[str, str]] = {
     "uint64": "<u8",
     "bool": "?",
 }
-ELEMENT_TYPES: Final = (*_NUMPY_NAMES, STRING)
+ELEMENT_TYPES: Final = (*_NUMPY_NAMES, BFLOAT16, STRING)
 _LENGTH_BYTES: Final = 4
 _ROW_AXIS: Final = -1
+_SQNR_LIMIT_DB: Final = 1000.0
 
 
 # ------------------------------------------------------------------------------ files
@@ -52,6 +54,9 @@ _ROW_AXIS: Final = -1
 def numpy_type(element_type: str) -> dtype[Any]:
     """Return the numpy type that holds an ONNX element type; objects for strings.
 
+    numpy has no bfloat16: it is that of ``ml_dtypes`` where installed (``onnx`` brings it), else
+    its bits as uint16, which then compare as bits.
+
     Raises:
         BenchmarkError: There is no raw file for this element type.
     """
@@ -59,6 +64,13 @@ def numpy_type(element_type: str) -> dtype[Any]:
 
     if element_type == STRING:
         return np.dtype(object)
+    if element_type == BFLOAT16:
+        try:
+            from ml_dtypes import bfloat16
+        except ImportError:
+            return np.dtype("<u2")
+        kind: dtype[Any] = np.dtype(bfloat16)
+        return kind
     if element_type not in _NUMPY_NAMES:
         known = ", ".join(ELEMENT_TYPES)
         message = f"cannot store tensors of element type {element_type!r}: known are {known}"
@@ -72,31 +84,45 @@ def element_type_of(array: Array) -> str:
     Raises:
         BenchmarkError: No ONNX element type has this numpy type.
     """
-    if array.dtype.kind in "OUS":
+    if _is_text(array):
         return STRING
-    code = array.dtype.newbyteorder("<").str.replace("|", "<")
+    if array.dtype.name == BFLOAT16:
+        return BFLOAT16
     for element_type, name in _NUMPY_NAMES.items():
-        if element_type != "bfloat16" and name.lstrip("<") == code.lstrip("<").replace("b1", "?"):
+        if array.dtype.newbyteorder("<") == name:
             return element_type
     message = f"cannot store a numpy array of type {array.dtype}: no ONNX element type has it"
     raise BenchmarkError(message)
 
 
 def encode(array: Array, element_type: str) -> bytes:
-    """Return the bytes of a tensor file."""
+    """Return the bytes of a tensor file.
+
+    Raises:
+        BenchmarkError: The array does not hold this element type.
+    """
     import numpy as np
 
-    if element_type == STRING:
-        parts = []
-        for item in np.asarray(array, dtype=object).ravel():
+    kind = numpy_type(element_type)
+    is_bits = element_type == BFLOAT16 and array.dtype == np.uint16
+    if not is_bits and element_type_of(array) != element_type:
+        message = f"cannot store a numpy array of type {array.dtype} as {element_type}"
+        raise BenchmarkError(message)
+    if element_type != STRING:
+        return np.ascontiguousarray(array, dtype=array.dtype if is_bits else kind).tobytes()
+    parts = []
+    for item in array.ravel().tolist():
+        try:
             text = item if isinstance(item, bytes) else str(item).encode()
             parts += [len(text).to_bytes(_LENGTH_BYTES, "little"), text]
-        return b"".join(parts)
-    return np.ascontiguousarray(array, dtype=numpy_type(element_type)).tobytes()
+        except (UnicodeEncodeError, OverflowError) as error:
+            message = f"cannot store a string tensor: {error}"
+            raise BenchmarkError(message) from error
+    return b"".join(parts)
 
 
 def decode(data: bytes, element_type: str, shape: tuple[int, ...], *, source: str) -> Array:
-    """Return the array that a tensor file holds.
+    """Return the array that a tensor file holds, writable and of its own memory.
 
     Raises:
         BenchmarkError: The bytes do not hold exactly this type and shape.
@@ -108,16 +134,23 @@ def decode(data: bytes, element_type: str, shape: tuple[int, ...], *, source: st
         message = f"cannot read tensor {source}: the shape {list(shape)} has a negative size"
         raise BenchmarkError(message)
     count = math.prod(shape)
-    if element_type == STRING:
-        return _decode_strings(data, count, source).reshape(shape)
     expected = count * kind.itemsize
-    if len(data) != expected:
+    if element_type != STRING and len(data) != expected:
         message = (
             f"cannot read tensor {source}: {element_type} {list(shape)} takes {expected} bytes,"
             f" the file has {len(data)}"
         )
         raise BenchmarkError(message)
-    return np.frombuffer(data, dtype=kind).reshape(shape).copy()
+    if element_type == "bool" and data.strip(b"\0\1"):
+        message = f"cannot read tensor {source}: it holds a bool that is neither 0 nor 1"
+        raise BenchmarkError(message)
+    try:
+        if element_type == STRING:
+            return _decode_strings(data, count, source).reshape(shape)
+        return np.frombuffer(data, dtype=kind).reshape(shape).copy()
+    except (ValueError, OverflowError) as error:  # a shape that numpy cannot hold
+        message = f"cannot read tensor {source}: {error}"
+        raise BenchmarkError(message) from error
 
 
 def _decode_strings(data: bytes, count: int, source: str) -> Array:
@@ -125,12 +158,12 @@ def _decode_strings(data: bytes, count: int, source: str) -> Array:
 
     texts: list[str] = []
     at = 0
-    while at < len(data) and len(texts) < count:
-        length = int.from_bytes(data[at : at + _LENGTH_BYTES], "little")
-        start, at = at + _LENGTH_BYTES, at + _LENGTH_BYTES + length
+    while at + _LENGTH_BYTES <= len(data) and len(texts) < count:
+        start = at + _LENGTH_BYTES
+        at = start + int.from_bytes(data[at:start], "little")
         if at > len(data):
             break
-        texts.append(data[start:at].decode(errors="replace"))
+        texts.append(data[start:at].decode())  # no UTF-8 is a ValueError
     if len(texts) != count or at != len(data):
         message = f"cannot read tensor {source}: it does not hold exactly {count} strings"
         raise BenchmarkError(message)
@@ -164,8 +197,9 @@ def write_tensor(
             os.fsync(stream.fileno())
         staged.replace(path)
     except OSError as error:
-        staged.unlink(missing_ok=True)
-        message = f"cannot write tensor {name!r} to {path}: {error.strerror}"
+        with contextlib.suppress(OSError):
+            staged.unlink(missing_ok=True)
+        message = f"cannot write tensor {name!r} to {path}: {error.strerror or error}"
         raise StorageError(message) from error
     return TensorFile(
         name=name,
@@ -190,8 +224,9 @@ def read_tensor(tensor: TensorFile, base: Path | None = None) -> Array:
     path = Path(tensor.path) if base is None else base / tensor.path
     try:
         data = path.read_bytes()
-    except OSError as error:
-        message = f"cannot read tensor {tensor.name!r} from {path}: {error.strerror}"
+    except (OSError, ValueError) as error:  # a NUL in the path is a ValueError
+        why = error.strerror if isinstance(error, OSError) else error
+        message = f"cannot read tensor {tensor.name!r} from {path}: {why}"
         raise StorageError(message) from error
     if tensor.sha256 is not None and hashlib.sha256(data).hexdigest() != tensor.sha256:
         message = f"cannot use tensor {tensor.name!r}: {path} was changed since it was written"
@@ -217,7 +252,9 @@ def compare_outputs(
 ) -> Parity:
     """Hold outputs to a reference: ``|actual - expected| ≤ atol + rtol × |expected|``.
 
-    NaN equals NaN and an infinity equals itself; integers, bools and strings must be equal.
+    NaN equals NaN and an infinity equals itself; integers, bools and strings must be equal. A
+    missing output, another shape or another element type fails, save that floats may differ in
+    width: an fp16 model answers fp16. Outputs that the reference lacks are not looked at.
 
     Args:
         actual: Output name to array.
@@ -276,7 +313,7 @@ def compare_quantized(
     mismatch = _mismatch(actual, expected)
     if mismatch:
         return Parity(status=ParityStatus.FAILED, reference=reference, rule=rule, reason=mismatch)
-    floats = [name for name in expected if expected[name].dtype.kind == "f"]
+    floats = [name for name in expected if _is_float(expected[name])]
     if not floats:
         return compare_outputs(actual, expected, rtol=0, atol=0, reference=reference)
     sqnr_db = _sqnr_db(actual, expected, floats)
@@ -302,13 +339,14 @@ def compare_quantized(
     )
 
 
+@dataclass(frozen=True, slots=True)
 class _Violation:
     """The element of one output that is worst against its tolerance; above 1 is outside."""
 
-    __slots__ = ("excess", "index", "name", "sentence")
-
-    def __init__(self, name: str, excess: float, index: tuple[int, ...], sentence: str) -> None:
-        self.name, self.excess, self.index, self.sentence = name, excess, index, sentence
+    name: str
+    excess: float
+    index: tuple[int, ...]
+    sentence: str
 
 
 def _mismatch(actual: Mapping[str, Array], expected: Mapping[str, Array]) -> str:
@@ -318,9 +356,33 @@ def _mismatch(actual: Mapping[str, Array], expected: Mapping[str, Array]) -> str
         got = actual[name]
         if got.shape != wanted.shape:
             return f"output {name!r} has shape {list(got.shape)}, expected {list(wanted.shape)}"
-        if (got.dtype.kind in "OUS") != (wanted.dtype.kind in "OUS"):
+        both = (_is_float(got) and _is_float(wanted)) or (_is_text(got) and _is_text(wanted))
+        if not both and got.dtype != wanted.dtype:
             return f"output {name!r} has type {got.dtype}, expected {wanted.dtype}"
     return ""
+
+
+def _is_float(array: Array) -> bool:
+    return array.dtype.kind == "f" or array.dtype.name == BFLOAT16
+
+
+def _is_text(array: Array) -> bool:
+    return array.dtype.kind in "OUST"
+
+
+def _differences(actual: Array, expected: Array) -> tuple[Array, Array]:
+    """Return absolute differences and expected values in double; nothing where both are alike.
+
+    Alike are equal values and two NaNs; the difference to one NaN or infinity is infinite.
+    """
+    import numpy as np
+
+    got, wanted = actual.astype(np.float64), expected.astype(np.float64)
+    alike = (got == wanted) | (np.isnan(got) & np.isnan(wanted))
+    with np.errstate(all="ignore"):
+        difference = np.abs(got - wanted)
+    difference = np.where(np.isnan(difference), math.inf, difference)
+    return np.where(alike, 0.0, difference), wanted
 
 
 def _violation(name: str, actual: Array, expected: Array, rtol: float, atol: float) -> _Violation:
@@ -328,16 +390,16 @@ def _violation(name: str, actual: Array, expected: Array, rtol: float, atol: flo
 
     if expected.size == 0:
         return _Violation(name, 0.0, (), "")
-    if expected.dtype.kind != "f":
+    if not _is_float(expected):
         different = np.asarray(actual != expected)
         at = int(np.argmax(different))
         excess = math.inf if different.any() else 0.0
     else:
-        got, wanted = actual.astype(np.float64), expected.astype(np.float64)
-        same = (got == wanted) | (np.isnan(got) & np.isnan(wanted))
+        difference, wanted = _differences(actual, expected)
         with np.errstate(all="ignore"):
-            ratio = np.abs(got - wanted) / (atol + rtol * np.abs(wanted))
-        ratio = np.where(same, 0.0, np.where(np.isfinite(ratio), ratio, math.inf))
+            ratio = difference / (atol + rtol * np.abs(wanted))
+        # 0 ÷ 0 is no violation, infinity ÷ infinity is one.
+        ratio = np.where(difference == 0, 0.0, np.where(np.isnan(ratio), math.inf, ratio))
         at = int(np.argmax(ratio))
         excess = float(ratio.ravel()[at])
     index = tuple(int(i) for i in np.unravel_index(at, expected.shape))
@@ -350,19 +412,20 @@ def _largest_errors(actual: Array, expected: Array) -> tuple[float, float]:
     """Return the largest absolute and relative difference; infinite where only one is finite."""
     import numpy as np
 
-    if expected.size == 0 or expected.dtype.kind in "OUS":
+    if expected.size == 0 or _is_text(expected):
         return 0.0, 0.0
-    got, wanted = actual.astype(np.float64), expected.astype(np.float64)
-    same = (got == wanted) | (np.isnan(got) & np.isnan(wanted))
+    absolute, wanted = _differences(actual, expected)
     with np.errstate(all="ignore"):
-        absolute = np.where(same, 0.0, np.abs(got - wanted))
-        relative = np.where(same, 0.0, absolute / np.abs(wanted))
-    # JSON knows no infinity: the largest double stands for it.
+        relative = np.where(absolute == 0, 0.0, absolute / np.abs(wanted))
+    return _in_json(absolute), _in_json(relative)
+
+
+def _in_json(values: Array) -> float:
+    """Return the largest value; JSON knows no infinity: the largest double stands for it."""
+    import numpy as np
+
     limit = float(np.finfo(np.float64).max)
-    return (
-        float(np.nan_to_num(absolute, nan=limit, posinf=limit).max()),
-        float(np.nan_to_num(relative, nan=limit, posinf=limit).max()),
-    )
+    return float(np.nan_to_num(values, nan=limit, posinf=limit).max())
 
 
 def _largest_difference_at(actual: Array, expected: Array) -> tuple[int, ...]:
@@ -370,24 +433,27 @@ def _largest_difference_at(actual: Array, expected: Array) -> tuple[int, ...]:
 
     if expected.size == 0:
         return ()
-    difference = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
-    at = int(np.argmax(np.nan_to_num(difference, nan=math.inf)))
-    return tuple(int(i) for i in np.unravel_index(at, expected.shape))
+    difference, _ = _differences(actual, expected)
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(difference)), expected.shape))
 
 
 def _sqnr_db(actual: Mapping[str, Array], expected: Mapping[str, Array], names: list[str]) -> float:
+    """Return the ratio in dB, within ±``_SQNR_LIMIT_DB``: JSON knows no infinity."""
     import numpy as np
 
     signal = noise = 0.0
     for name in names:
-        wanted = expected[name].astype(np.float64)
-        signal += float(np.square(wanted).sum())
-        noise += float(np.square(actual[name].astype(np.float64) - wanted).sum())
-    if not math.isfinite(noise):
-        return -1000.0
+        difference, wanted = _differences(actual[name], expected[name])
+        with np.errstate(all="ignore"):
+            signal += float(np.square(wanted[np.isfinite(wanted)]).sum())
+            noise += float(np.square(difference).sum())
     if noise == 0:
-        return 1000.0  # JSON knows no infinity
-    return 10 * math.log10(signal / noise) if signal > 0 else -1000.0
+        return _SQNR_LIMIT_DB
+    if not math.isfinite(noise) or signal == 0:
+        return -_SQNR_LIMIT_DB
+    if not math.isfinite(signal):
+        return _SQNR_LIMIT_DB
+    return 10 * (math.log10(signal) - math.log10(noise))
 
 
 def _top1_agreement(

@@ -1,0 +1,118 @@
+"""The host runner decides warm-up and stop as the protocol's vectors say, and never times more."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ortlab.runner import measuring
+
+VECTORS = Path(__file__).parents[2] / "bench_protocol/vectors"
+
+
+def cases(name: str) -> list[Any]:
+    vectors = json.loads((VECTORS / name).read_text(encoding="utf-8"))["cases"]
+    return [pytest.param(case, id=case["name"]) for case in vectors]
+
+
+def durations_of(case: dict[str, Any]) -> list[int]:
+    return [duration for duration, times in case["durations_ns"] for _ in range(times)]
+
+
+class FakeClock:
+    """A clock that moves only while the model runs."""
+
+    def __init__(self, durations: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_ns = 1_000
+        self.left = iter(durations)
+        monkeypatch.setattr(time, "perf_counter_ns", lambda: self.now_ns)
+
+    def run(self) -> None:
+        self.now_ns += next(self.left)
+
+
+@pytest.mark.parametrize("case", cases("warm_up.json"))
+def test_warm_up_ends_where_the_vectors_say(case: dict[str, Any]) -> None:
+    decision = measuring.WarmUp(case["rule"], case["first_run_ns"])
+    for runs, duration_ns in enumerate(durations_of(case), start=1):
+        converged = decision.add(duration_ns)
+        if converged is not None:
+            assert (runs, converged) == (case["runs"], case["converged"])
+            return
+    assert case["runs"] is None
+
+
+@pytest.mark.parametrize("case", cases("warm_up.json"))
+def test_warm_up_keeps_every_duration(
+    case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durations = durations_of(case)
+    clock = FakeClock(durations, monkeypatch)
+    if case["runs"] is None:
+        with pytest.raises(StopIteration):
+            measuring.warm_up(clock.run, case["rule"], case["first_run_ns"])
+        return
+    kept, converged, median_ns = measuring.warm_up(clock.run, case["rule"], case["first_run_ns"])
+    assert kept == durations[: case["runs"]]
+    assert converged is case["converged"]
+    assert min(kept) <= median_ns <= max(kept)
+
+
+@pytest.mark.parametrize("case", cases("stop.json"))
+def test_measurement_ends_where_the_vectors_say(
+    case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durations = durations_of(case)
+    clock = FakeClock(durations, monkeypatch)
+    if case["runs"] is None:
+        with pytest.raises(StopIteration):
+            measuring.measure_runs(clock.run, case["rule"])
+        return
+    samples, reason = measuring.measure_runs(clock.run, case["rule"])
+    assert samples.tolist() == durations[: case["runs"]]
+    assert reason == case["stop_reason"]
+
+
+@given(
+    expected_ns=st.integers(0, 10**10),
+    durations=st.lists(st.integers(0, 1000), min_size=300, max_size=300),
+)
+def test_no_sample_is_lost_when_the_array_has_to_grow(
+    expected_ns: int, durations: list[int]
+) -> None:
+    rule = {"min_runs": 300, "min_ns": 0, "max_ns": 10**9, "floor_runs": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        clock = FakeClock(durations, patch)
+        samples, reason = measuring.measure_runs(clock.run, rule, expected_ns)
+    assert samples.tolist() == durations
+    assert reason == "complete"
+
+
+@pytest.mark.parametrize("step", ["warm_up", "measure"])
+def test_the_deadline_is_noticed_between_two_runs(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock([10] * 100, monkeypatch)
+    rule = {"min_runs": 50, "min_ns": 0, "max_ns": 10**9, "floor_runs": 1}
+    warm_up = {
+        "window_min_runs": 50, "window_ns": 0, "agreement": 0.0, "min_ns": 0, "max_ns": 10**9,
+        "max_runs": 1, "hard_limit_ns": 10**9,
+    }  # fmt: skip
+    deadline_ns = clock.now_ns + 65
+    go = measuring.warm_up if step == "warm_up" else measuring.measure_runs
+    with pytest.raises(measuring.DeadlineReached) as caught:
+        go(clock.run, warm_up if step == "warm_up" else rule, 10, deadline_ns)
+    assert list(caught.value.durations) == [10] * 7
+
+
+@given(st.lists(st.integers(0, 2**40), min_size=1, max_size=99))
+def test_median_lies_in_the_middle(durations: list[int]) -> None:
+    median = measuring.median_ns(durations)
+    assert 2 * sum(duration < median for duration in durations) <= len(durations)
+    assert 2 * sum(duration <= median for duration in durations) >= len(durations)
