@@ -46,7 +46,8 @@ def save_model(path: Path, *, layers: int = LAYERS, extra_layers: int = 0, seed:
     nodes, initializers, name = [], [], "x"
     for index, kernel in enumerate(kernels):
         initializers.append(numpy_helper.from_array(kernel, f"w{index}"))
-        convolved, rectified = f"c{index}", f"r{index}"
+        convolved = f"c{index}"
+        rectified = "y" if index == len(kernels) - 1 else f"r{index}"
         nodes.append(helper.make_node("Conv", [name, f"w{index}"], [convolved], pads=[1, 1, 1, 1]))
         nodes.append(helper.make_node("Relu", [convolved], [rectified]))
         name = rectified
