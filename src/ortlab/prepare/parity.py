@@ -58,14 +58,22 @@ class Reference:
     reason: str = ""
 
 
-def make_reference(model: Path, specs: Sequence[TensorSpec], options: PrepareOptions) -> Reference:
+def make_reference(
+    model: Path, specs: Sequence[TensorSpec], options: PrepareOptions, *, source: Path
+) -> Reference:
     """Run the repaired model on the user's inputs or made-up ones.
+
+    Args:
+        model: The repaired model.
+        specs: Its inputs.
+        options: Where inputs and reference come from.
+        source: The user's file, for messages.
 
     Raises:
         ModelError: ORT does not load the model, or it refuses the user's own inputs.
         UsageError: A file of the user's cannot be read.
     """
-    session = _reference_session(model, options.custom_op_library)
+    session = _reference_session(model, options.custom_op_library, source)
     name = options.reference.name if options.reference else ORIGINAL
     reason, samples = "", []
     if options.inputs is not None:
@@ -73,7 +81,10 @@ def make_reference(model: Path, specs: Sequence[TensorSpec], options: PrepareOpt
             try:
                 samples.append((given, _tensors(run_session(session, given.arrays))))
             except OrtRefusedError as error:
-                message = f"cannot run {model.name} on the inputs of {given.origin}: {error}"
+                message = (
+                    f"cannot run {source} on the inputs of {given.origin}: onnxruntime says:"
+                    f" {error}"
+                )
                 raise ModelError(message, next_step="check their names, types, shapes") from error
     else:
         found, reason = _made_up(session, specs, options.seed)
@@ -84,7 +95,7 @@ def make_reference(model: Path, specs: Sequence[TensorSpec], options: PrepareOpt
     return Reference(name=name, samples=tuple(samples), reason=reason)
 
 
-def _reference_session(model: Path, custom_op_library: Path | None) -> Any:
+def _reference_session(model: Path, custom_op_library: Path | None, source: Path) -> Any:
     refusal: OrtRefusedError | None = None
     for level in (GraphOptimizationLevel.DISABLED, GraphOptimizationLevel.BASIC):
         try:
@@ -98,8 +109,8 @@ def _reference_session(model: Path, custom_op_library: Path | None) -> Any:
             )
         except OrtRefusedError as error:
             refusal = refusal or error
-    message = f"cannot load the model: onnxruntime says: {refusal}"
-    raise ModelError(message) from refusal
+    message = f"cannot prepare {source}: onnxruntime says: {refusal}"
+    raise ModelError(message, next_step=f"ortlab inspect {source}") from refusal
 
 
 def _made_up(

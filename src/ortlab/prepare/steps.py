@@ -110,7 +110,8 @@ def _reference(job: Job, plan: Plan, source: SourceModel, steps: Steps) -> Refer
     if not job.options.parity:
         return None
     with steps.step("run the original"):
-        return make_reference(plan.base, model_inputs(source.proto), job.options)
+        specs = model_inputs(source.proto)
+        return make_reference(plan.base, specs, job.options, source=job.model)
 
 
 def _text(path: Path | None) -> str | None:

@@ -283,7 +283,8 @@ class VariantMaker:
             return future.result()
         except OrtRefusedError as error:
             self._path(recipe).unlink(missing_ok=True)
-            reason, replays = str(error), str(error).startswith(NO_REPLAY_REASON)
+            replays = str(error).startswith(NO_REPLAY_REASON)
+            reason = str(error) if replays else f"onnxruntime says: {error}"
             if self.job.options.allow_failures or replays:
                 return RefusedVariant(variant_id=recipe.variant_id, reason=reason)
             message = f"cannot make {recipe.variant_id} of {self.job.model}: {reason}"
