@@ -90,6 +90,8 @@ class BenchSection:
     block_s: float = 2.0
     seed: int | None = None
     equivalence_margin: str = "2%"
+    memory_blocks: int = 3
+    cold_start_blocks: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -254,6 +254,7 @@ def plan(
     """
     from ortlab.analysis import load_floor, parse_limit
     from ortlab.bench import PlanOptions, cross, plan_experiment
+    from ortlab.domain import BlockCounts
 
     prepared, directory = prepared_at(path)
     crossed = cross(prepared, directory, arm_options(section, say=say), device)
@@ -267,6 +268,7 @@ def plan(
         block_s=section.block_s,
         equivalence_margin=parse_limit(section.equivalence_margin),
         floor=floor.effect if floor else None,
+        counts=BlockCounts(memory=section.memory_blocks, cold_start=section.cold_start_blocks),
         seed=section.seed,
         command=command,
     )
@@ -296,10 +298,11 @@ def bench(
     from ortlab.devices import open_device
 
     measured = []
+    root = Path(section.output).absolute()
     for device_id in section.device:
         with closing(open_device(device_id)) as device:
             experiment = plan(path, section, device, command=command, say=say)
-            measured.append(_measure(experiment, device, Path(section.output), new, formats, say))
+            measured.append(_measure(experiment, device, root, new, formats, say))
     return tuple(measured)
 
 

@@ -15,6 +15,9 @@ SMALL = Path(__file__).parents[1] / "data/ort_formats/small.onnx"
 ARMS = {"onnx", "fixed", "runtime-replay-on", "runtime-replay-off"}
 
 
+SHORT = ("--block-s", "0.05", "--max-rounds", "8", "--cold-start-blocks", "1")
+
+
 def ortlab(
     *arguments: str | Path, cwd: Path, deadline_s: float = 240
 ) -> subprocess.CompletedProcess[str]:
@@ -41,7 +44,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, dict]:
     prepared = answer(ortlab("prepare", SMALL, "-o", "prepared", "--json", cwd=home))
     measured = answer(
         ortlab(
-            *("bench", "prepared/small", "--block-s", "0.05", "--max-rounds", "8", "--json"),
+            *("bench", "prepared/small", *SHORT, "--memory-blocks", "1", "--json"),
             cwd=home,
         )
     )
@@ -78,7 +81,7 @@ def test_the_same_command_finds_the_finished_run(story: tuple[Path, dict, dict])
     home, _, measured = story
     again = answer(
         ortlab(
-            *("bench", "prepared/small", "--block-s", "0.05", "--max-rounds", "8", "--json"),
+            *("bench", "prepared/small", *SHORT, "--memory-blocks", "1", "--json"),
             cwd=home,
         )
     )
@@ -133,7 +136,9 @@ def test_a_bad_model_is_of_the_model_family_and_named(tmp_path: Path) -> None:
 def test_one_file_drives_everything(tmp_path: Path) -> None:
     assert ortlab("init", SMALL, cwd=tmp_path).returncode == 0
     config = tmp_path / "ortlab.toml"
-    text = config.read_text().replace("max_rounds = 24", "max_rounds = 8\nblock_s = 0.05")
+    text = config.read_text().replace(
+        "max_rounds = 24", "max_rounds = 8\nblock_s = 0.05\nmemory_blocks = 0"
+    )
     config.write_text(text)
     done = ortlab("run", "--json", cwd=tmp_path)
     assert answer(done)["runs"][0]["analysis"]["finished"] is True

@@ -204,6 +204,12 @@ def bench(
     equivalence_margin: Annotated[
         str, typer.Option(help="Differences below this are none.")
     ] = "2%",
+    memory_blocks: Annotated[
+        int, typer.Option(help="Blocks of each arm that read memory.", min=0)
+    ] = 3,
+    cold_start_blocks: Annotated[
+        int, typer.Option(help="Blocks of each arm that only start.", min=0)
+    ] = 5,
     seed: Annotated[int | None, typer.Option(help="Of the order of arms.")] = None,
     new: Annotated[
         bool, typer.Option("--new", help="Start another run although a finished one exists.")

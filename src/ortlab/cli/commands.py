@@ -170,7 +170,7 @@ def bench(*, prepared: Path, output: Path, as_json: bool, **options: Any) -> int
             name: options[name]
             for name in (
                 *("baseline", "min_rounds", "max_rounds", "block_s", "seed"),
-                "equivalence_margin",
+                *("equivalence_margin", "memory_blocks", "cold_start_blocks"),
             )
         },
         **lists,
