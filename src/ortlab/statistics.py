@@ -231,15 +231,23 @@ def effect(log_ratios: Sequence[float], *, alpha: float, checks: bool = True) ->
     mean, low, high = interval(log_ratios, alpha=alpha)
     bootstrap = bootstrap_median(log_ratios) if checks else (None, None)
     return Effect(
-        ratio=math.exp(mean),
-        low=math.exp(low),
-        high=math.exp(high),
+        ratio=ratio_of(mean),
+        low=ratio_of(low),
+        high=ratio_of(high),
         confidence=1 - alpha,
         rounds=len(log_ratios),
         sign_flip_p=sign_flip_p(log_ratios) if checks else None,
         bootstrap_low=bootstrap[0],
         bootstrap_high=bootstrap[1],
     )
+
+
+def ratio_of(log_ratio: float) -> float:
+    """Return the ratio of a log ratio; infinity where a bound is too large for a number."""
+    try:
+        return math.exp(log_ratio)
+    except OverflowError:
+        return math.inf
 
 
 def sign_flip_p(log_ratios: Sequence[float]) -> float:

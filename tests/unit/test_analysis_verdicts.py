@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ortlab.analysis import analyze, difference
+from ortlab.analysis.power import spread_of
 from ortlab.domain import (
     Analysis,
     Block,
@@ -214,6 +215,18 @@ def test_checks_stand_beside_and_can_be_left_out() -> None:
         with_checks.effect, sign_flip_p=None, bootstrap_low=None, bootstrap_high=None
     )
     assert without.verdict is with_checks.verdict
+
+
+def test_absurd_rounds_give_an_absurd_interval_and_no_crash() -> None:
+    arms = [simulated.make_arm(name) for name in "abcde"]
+    experiment = simulated.make_experiment(arms)
+    ratios = dict.fromkeys("bcde", (1000000.0, 1e-06))
+    analysis = analyze(simulated.run_with_ratios(experiment, ratios, base_ns=10**9))
+    assert all(comparison.verdict is Verdict.NONE for comparison in analysis.comparisons)
+    found = analysis.comparisons[0].effect
+    assert found is not None
+    assert found.high == math.inf
+    assert spread_of(found) == math.inf
 
 
 # ------------------------------------------------------------------------------ properties

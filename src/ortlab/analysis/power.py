@@ -12,11 +12,13 @@ import math
 from collections.abc import Callable, Sequence
 
 from ortlab.domain import Effect
-from ortlab.statistics import t_quantile
+from ortlab.statistics import ratio_of, t_quantile
 
 
 def spread_of(effect: Effect) -> float:
     """Return the standard deviation of one round's log ratio, from the interval it gave."""
+    if effect.low == 0 or math.isinf(effect.high):
+        return math.inf
     half = (math.log(effect.high) - math.log(effect.low)) / 2
     quantile = t_quantile(effect.rounds - 1, (1 + effect.confidence) / 2)
     return half / quantile * math.sqrt(effect.rounds)
@@ -65,9 +67,9 @@ def welch_effect(new: Sequence[float], base: Sequence[float], *, alpha: float) -
     degrees = _degrees(first, len(new), second, len(base))
     half = t_quantile(degrees, 1 - alpha / 2) * error
     return Effect(
-        ratio=math.exp(mean),
-        low=math.exp(mean - half),
-        high=math.exp(mean + half),
+        ratio=ratio_of(mean),
+        low=ratio_of(mean - half),
+        high=ratio_of(mean + half),
         confidence=1 - alpha,
         rounds=min(len(new), len(base)),
     )

@@ -17,7 +17,8 @@ from ortlab.analysis import wording
 from ortlab.analysis.analyze import analyze, latency_log_ratios
 from ortlab.analysis.calibration import same_configuration
 from ortlab.analysis.power import needed_units, welch_effect
-from ortlab.domain import Analysis, Arm, Effect, Grade, Run
+from ortlab.analysis.trust import takes_verdict
+from ortlab.domain import Analysis, Arm, Effect, Run
 from ortlab.errors import UsageError
 from ortlab.rounds import block_medians
 from ortlab.statistics import look_alpha_of
@@ -267,7 +268,7 @@ def _check_arms(
         used = {*extra, *(old if is_base else fresh for old, fresh in pairs)}
         for finding in analysis.findings:
             concerns = finding.arm_id is None or finding.arm_id in used
-            if concerns and (finding.grade is Grade.NONE or finding.rule == "shared_process"):
+            if concerns and takes_verdict(finding):
                 message = f"{run.experiment.experiment_id}: {finding.sentence}"
                 raise NotComparableError(message)
     sides = (runs[: len(base)], runs[len(base) :])

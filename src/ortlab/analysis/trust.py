@@ -31,6 +31,8 @@ BUSY_SHARE_OF_BLOCKS = 0.1
 FREQUENCY_SWING = 0.05
 
 _COOL = frozenset({"none", "nominal"})
+_WITHOUT_VERDICT = frozenset({"shared_process"})
+"""Rules whose grade is above none and that take the verdict all the same."""
 _ORDER = (Grade.A, Grade.B, Grade.C, Grade.NONE)
 
 
@@ -355,6 +357,11 @@ def find_trust_findings(evidence: Evidence) -> tuple[TrustFinding, ...]:
         for rule in RULES
         for arm_id, seen in rule.applies(evidence)
     )
+
+
+def takes_verdict(finding: TrustFinding) -> bool:
+    """Return whether a finding leaves nothing that may be claimed of what it concerns."""
+    return finding.grade is Grade.NONE or finding.rule in _WITHOUT_VERDICT
 
 
 def lowest_grade(findings: tuple[TrustFinding, ...]) -> Grade:

@@ -12,20 +12,17 @@ from dataclasses import dataclass
 
 from ortlab.analysis import wording
 from ortlab.analysis.recommendation import noticeable
+from ortlab.analysis.trust import takes_verdict
 from ortlab.domain import (
     Comparison,
     Effect,
     Experiment,
-    Grade,
     Run,
     TrustFinding,
     Verdict,
 )
 from ortlab.rounds import log_ratios
 from ortlab.statistics import decide, effect, look_alpha_of
-
-_WITHOUT_VERDICT = frozenset({"shared_process"})
-"""Rules whose grade is above none and that take the verdict all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +114,7 @@ def why_no_verdict(
     """Return why nothing may be said of an arm against the baseline; empty when it may."""
     for finding in findings:
         concerns = finding.arm_id in (None, arm_id, experiment.baseline)
-        takes = finding.grade is Grade.NONE or finding.rule in _WITHOUT_VERDICT
-        if concerns and takes:
+        if concerns and takes_verdict(finding):
             return finding.sentence.rstrip(".")
     for name in (experiment.baseline, arm_id):
         if name in lost:
