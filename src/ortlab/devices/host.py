@@ -6,7 +6,6 @@ The runner gets a small environment of its own instead of the caller's: variable
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ortlab import codec
+from ortlab.devices.answers import PROGRESS, RESULT, BadAnswerError, last_stage, read_result
 from ortlab.domain import Arm, DeviceInfo, DeviceKind
 from ortlab.errors import DeviceError, OrtlabError, StorageError, ToolchainError
 from ortlab.process import Command, Completed, Processes
@@ -27,8 +27,6 @@ from ortlab.wire import (
     Death,
     DeathKind,
     RuntimeFacts,
-    Stage,
-    TensorFile,
 )
 
 DEVICE_ID: Final = "host"
@@ -38,14 +36,13 @@ GRACE_S: Final = 3.0
 """Time beyond a block's deadline for a runner to notice it and answer by itself."""
 
 _PROBE_DEADLINE_S: Final = 60.0
-_REQUEST, _RESULT, _PROGRESS, _COMMAND = "request.json", "result.json", "progress", "command.txt"
-_LARGEST_RESULT_BYTES: Final = 256 << 20
+_REQUEST, _COMMAND = "request.json", "command.txt"
 _TAIL_CHARACTERS: Final = 4000
 _MEMORY_WORDS: Final = (
-    "MemoryError",
+    "memoryerror",
     "bad_alloc",
-    "Cannot allocate memory",
-    "Out of memory",
+    "cannot allocate memory",
+    "memory allocation",
     "out of memory",
     "failed to map segment",
 )
@@ -200,7 +197,7 @@ def _lay_out(directory: Path, request: BlockRequest, command: Command) -> None:
     """Write the request and the command that repeats it; remove an older answer."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for name in (_RESULT, _PROGRESS):
+        for name in (RESULT, PROGRESS):
             (directory / name).unlink(missing_ok=True)
         (directory / _REQUEST).write_text(codec.to_json(request, indent=2), encoding="utf-8")
         (directory / _COMMAND).write_text(command.line() + "\n", encoding="utf-8")
@@ -215,91 +212,36 @@ def _lay_out(directory: Path, request: BlockRequest, command: Command) -> None:
 def _read_answer(directory: Path, block_id: str, completed: Completed) -> BlockResult | Death:
     """Return the result, or what is known of a runner that left no valid one."""
     if not completed.succeeded:
-        return _death_of(directory, completed)
-    path = directory / _RESULT
+        return _death(directory, completed, *_end_of(completed))
     try:
-        if path.stat().st_size > _LARGEST_RESULT_BYTES:
-            return _death(directory, completed, DeathKind.GARBLED_RESULT, "its result is too large")
-        text = path.read_bytes()
-    except OSError:
-        message = "the runner ended without an answer"
-        return _death(directory, completed, DeathKind.NO_RESULT, message)
-    try:
-        result = codec.from_json(BlockResult, text, source=f"the answer to {block_id}")
-    except StorageError as error:
-        return _death(directory, completed, DeathKind.GARBLED_RESULT, error.message)
-    if result.block_id != block_id:
-        message = f"the runner answered for block {result.block_id!r}, not for {block_id!r}"
-        return _death(directory, completed, DeathKind.WRONG_BLOCK, message)
-    located = _locate(directory, result)
-    if located is None:
-        message = "its result names files outside of its directory, or that are not there"
-        return _death(directory, completed, DeathKind.GARBLED_RESULT, message)
-    return located
+        return read_result(directory, block_id)
+    except BadAnswerError as error:
+        return _death(directory, completed, error.kind, error.message)
 
 
-def _locate(directory: Path, result: BlockResult) -> BlockResult | None:
-    """Make the result's paths absolute; None when one leaves the directory."""
-    outputs: list[TensorFile] = []
-    for output in result.outputs:
-        path = _inside(directory, output.path)
-        if path is None:
-            return None
-        outputs.append(replace(output, path=path))
-    profile = None
-    if result.profile_path is not None:
-        profile = _inside(directory, result.profile_path)
-        if profile is None:
-            return None
-    return replace(result, outputs=tuple(outputs), profile_path=profile)
-
-
-def _inside(directory: Path, name: str) -> str | None:
-    with contextlib.suppress(OSError, ValueError):
-        path = (directory / name).resolve(strict=True)
-        if path.is_relative_to(directory.resolve()):
-            return str(directory / name)
-    return None
-
-
-def _death_of(directory: Path, completed: Completed) -> Death:
+def _end_of(completed: Completed) -> tuple[DeathKind, str]:
     """Say what became of a runner that did not end well."""
-    limit = f"{completed.command.deadline_s:g} s"
-    said = completed.stderr + completed.stdout
     if completed.timed_out:
-        message = f"the runner was ended after {limit}, the block's deadline"
-        return _death(directory, completed, DeathKind.DEADLINE, message)
+        seconds = completed.command.deadline_s - GRACE_S
+        return DeathKind.DEADLINE, f"the runner did not end within the block's {seconds:g} s"
+    said = (completed.stderr + completed.stdout).lower()
     if any(word in said for word in _MEMORY_WORDS):
-        message = "the runner ran out of memory"
-        return _death(directory, completed, DeathKind.OUT_OF_MEMORY, message)
+        return DeathKind.OUT_OF_MEMORY, "the runner ran out of memory"
     if completed.signal_name == "SIGKILL":
         # Nobody else ends a process of ours that way: it is what the kernel does when it runs out.
         message = "the runner was killed, as the system does when memory runs out"
-        return _death(directory, completed, DeathKind.OUT_OF_MEMORY, message)
+        return DeathKind.OUT_OF_MEMORY, message
     if completed.signal_name is not None:
-        message = f"the runner was ended by {completed.signal_name}"
-        return _death(directory, completed, DeathKind.SIGNAL, message)
-    message = f"the runner ended with exit code {completed.exit_code}"
-    return _death(directory, completed, DeathKind.EXIT, message)
+        return DeathKind.SIGNAL, f"the runner was ended by {completed.signal_name}"
+    return DeathKind.EXIT, f"the runner ended with exit code {completed.exit_code}"
 
 
 def _death(directory: Path, completed: Completed, kind: DeathKind, message: str) -> Death:
-    tail = (completed.stdout + completed.stderr)[-_TAIL_CHARACTERS:]
     return Death(
         kind=kind,
         message=message,
-        exit_code=None if completed.timed_out else completed.exit_code,
-        signal_name=completed.signal_name,
-        last_stage=_last_stage(directory),
-        output_tail=tail,
+        exit_code=completed.exit_code,
+        signal_name=None if completed.timed_out else completed.signal_name,
+        last_stage=last_stage(directory),
+        output_tail=(completed.stdout + completed.stderr)[-_TAIL_CHARACTERS:],
     )
-
-
-def _last_stage(directory: Path) -> Stage | None:
-    """Return the newest progress mark; a torn or unknown one does not count."""
-    last = None
-    with contextlib.suppress(OSError):
-        for line in (directory / _PROGRESS).read_text(errors="replace").splitlines():
-            with contextlib.suppress(ValueError):
-                last = Stage(line)
-    return last

@@ -34,7 +34,14 @@ _WHEN_RUNNING = {
     "DeviceReset": "provider_failed",
 }
 _RUNNING_STAGES = ("first_run", "warm_up", "measure")
-_MEMORY_WORDS = ("bad_alloc", "failed to allocate memory", "out of memory", "bfcarena")
+_MEMORY_WORDS = (
+    "bad_alloc",
+    "failed to allocate memory",
+    "cannot allocate memory",
+    "failed to map segment",
+    "out of memory",
+    "bfcarena",
+)
 _UNSUPPORTED_WORDS = (
     "is not supported",
     "unsupported model ir version",
