@@ -106,6 +106,11 @@ def hostile(name: str) -> str:
     return f"{name}{HOSTILE[sum(name.encode()) % len(HOSTILE)]}"
 
 
+def very_hostile(name: str) -> str:
+    """Make a name dangerous in every way at once, and long."""
+    return f"{''.join(HOSTILE)}{name}{'x' * 300}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
     name: str

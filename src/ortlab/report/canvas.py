@@ -15,9 +15,26 @@ from ortlab.report import svg
 
 Rows = list[dict[str, Any]]
 
-WIDE, NARROW = 980, 350
+WIDE, NARROW = 950, 350
 _CHARACTER = 6.6
 """Pixels of an average character of the charts' text."""
+
+_CONFIG = {
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "gridColor": "var(--grid)",
+        "labelColor": "var(--muted)",
+        "titleColor": "var(--muted)",
+        "titleFontWeight": "normal",
+        "titlePadding": 8,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "domain": False,
+        "ticks": False,
+        "labelPadding": 6,
+    },
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +55,14 @@ class Sheet:
         rows: In order.
         row_height: Pixels of a row.
         texts: Tokens of the drawing.
+        datasets: Rows of the marks, by name.
     """
 
     narrow: bool
     rows: Sequence[Row]
     row_height: int
     texts: svg.Texts = field(default_factory=svg.Texts)
+    datasets: dict[str, Rows] = field(default_factory=dict)
 
     @property
     def height(self) -> int:
@@ -74,22 +93,28 @@ class Sheet:
         name_rows, value_rows = [], []
         for index, row in enumerate(self.rows):
             y = self.y(index, 0.5) if not self.narrow else index * self.step + 15
-            name_rows.append({"y": y, "t": self.texts.label(row.name)})
+            limit = 26 if self.narrow else svg.LONGEST_LABEL
+            name_rows.append({"y": y, "t": self.texts.label(row.name, limit=limit)})
             value_rows.append({"y": y, "t": self.texts.label(row.value, limit=60)})
         left, right = (0, self.width) if self.narrow else (-14, self.width + 14)
         sides = ("left", "right") if self.narrow else ("right", "left")
         ink = "var(--ink)"
         return [
-            text_marks(name_rows, x=left, align=sides[0], weight="bold", colour=ink),
-            text_marks(value_rows, x=right, align=sides[1], colour=ink),
+            text_marks(self, name_rows, x=left, align=sides[0], weight="bold", colour=ink),
+            text_marks(self, value_rows, x=right, align=sides[1], colour=ink),
         ]
 
 
-def marks(rows: Rows, kind: str, **options: Any) -> Any:
-    """Return a chart of one kind of mark over rows."""
+def marks(sheet: Sheet, rows: Rows, kind: str, **options: Any) -> Any:
+    """Return a chart of one kind of mark over rows.
+
+    Rows go to the renderer by name: Altair copies what stands in a chart again and again.
+    """
     import altair as alt
 
-    chart = alt.Chart(alt.Data(values=rows))
+    name = f"rows{len(sheet.datasets)}"
+    sheet.datasets[name] = rows
+    chart = alt.Chart(alt.NamedData(name=name))
     return getattr(chart, f"mark_{kind}")(**options)
 
 
@@ -101,6 +126,7 @@ def y_pixels(name: str = "y") -> Any:
 
 
 def text_marks(
+    sheet: Sheet,
     rows: Rows,
     *,
     x: float | None = None,
@@ -115,8 +141,15 @@ def text_marks(
 
     place = alt.X("x:Q", scale=None, axis=None) if x is None else alt.XValue(x)
     return marks(
-        rows, "text", align=align, baseline=baseline, fill=colour, fontWeight=weight, fontSize=size
-    ).encode(x=place, y=y_pixels(), text="t:N")
+        sheet,
+        rows,
+        "text",
+        align=align,
+        baseline=baseline,
+        fill=colour,
+        fontWeight=weight,
+        fontSize=size,
+    ).encode(x=place, y=y_pixels(), text=alt.Text("t:N"))
 
 
 def css_colour() -> Any:
@@ -133,39 +166,40 @@ def css_stroke() -> Any:
     return alt.Stroke("c:N", scale=None, legend=None)
 
 
+def words() -> Any:
+    """Return the encoding of what a mark says when it is pointed at."""
+    import altair as alt
+
+    return alt.Description("d:N")
+
+
 def draw_sheet(
     sheet: Sheet, layers: Sequence[Any], *, label: str, height: int | None = None
 ) -> str:
     """Render layers to SVG that may stand in a page."""
     import altair as alt
 
-    chart = alt.layer(*layers).properties(
+    chart = alt.layer(
+        *layers,
         width=sheet.width,
         height=sheet.height if height is None else height,
         padding={"left": 4, "right": 6, "top": 4, "bottom": 4},
         background="transparent",
+        config=_CONFIG,
     )
-    chart = chart.configure(font="system-ui, sans-serif").configure_view(stroke=None)
-    chart = chart.configure_axis(
-        gridColor="var(--grid)",
-        labelColor="var(--muted)",
-        titleColor="var(--muted)",
-        titleFontWeight="normal",
-        titlePadding=8,
-        labelFontSize=12,
-        titleFontSize=12,
-        domain=False,
-        ticks=False,
-        labelPadding=6,
-    )
-    drawn = svg.render(chart.to_dict(validate=False))
+    spec = chart.to_dict(validate=False)
+    drawn = svg.render({**spec, "datasets": sheet.datasets})
     css_class = "narrow" if sheet.narrow else "wide"
     return svg.finish(drawn, sheet.texts, label=label, css_class=css_class)
 
 
 def both(draw: Callable[[bool], str]) -> str:
     """Draw for a wide page and for a phone."""
-    return "".join(draw(narrow) for narrow in (False, True))
+    from altair.utils.schemapi import debug_mode
+
+    # Checking every part of a chart against the schema costs more than drawing it.
+    with debug_mode(False):  # noqa: FBT003
+        return "".join(draw(narrow) for narrow in (False, True))
 
 
 def separators(sheet: Sheet) -> Any:
@@ -173,6 +207,6 @@ def separators(sheet: Sheet) -> Any:
     import altair as alt
 
     rows = [{"y": index * sheet.step} for index in range(1, len(sheet.rows))]
-    return marks(rows, "rule", stroke="var(--grid)").encode(
+    return marks(sheet, rows, "rule", stroke="var(--grid)").encode(
         y=y_pixels(), x=alt.XValue(0), x2=alt.X2Value(sheet.width)
     )

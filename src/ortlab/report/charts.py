@@ -19,6 +19,7 @@ from ortlab.report.canvas import (
     marks,
     separators,
     text_marks,
+    words,
     y_pixels,
 )
 
@@ -98,12 +99,12 @@ def _equivalence_band(sheet: Sheet, axis: shapes.RatioAxis, margin: float) -> An
             "d": sheet.texts.tip(f"within ±{text.limit(margin)} counts as equivalent"),
         }
     ]
-    return marks(rows, "rect", fill="var(--band)").encode(
+    return marks(sheet, rows, "rect", fill="var(--band)").encode(
         x=_effect_x(axis, sheet, "a"),
-        x2="b:Q",
+        x2=alt.X2("b:Q"),
         y=alt.YValue(0),
         y2=alt.Y2Value(sheet.height),
-        description="d:N",
+        description=words(),
     )
 
 
@@ -114,13 +115,13 @@ def _floor_rules(sheet: Sheet, axis: shapes.RatioAxis, floor: float | None) -> l
         return []
     tip = sheet.texts.tip(f"noise floor of the device: ±{text.limit(floor)}")
     rows = [{"a": axis.place(1 + sign * floor), "d": tip} for sign in (-1, 1)]
-    rule = marks(rows, "rule", stroke="var(--muted)", strokeDash=[4, 4])
+    rule = marks(sheet, rows, "rule", stroke="var(--muted)", strokeDash=[4, 4])
     return [
         rule.encode(
             x=_effect_x(axis, sheet, "a"),
             y=alt.YValue(0),
             y2=alt.Y2Value(sheet.height),
-            description="d:N",
+            description=words(),
         )
     ]
 
@@ -129,15 +130,17 @@ def _baseline_rule(sheet: Sheet, axis: shapes.RatioAxis, baseline: str) -> Any:
     import altair as alt
 
     rows = [{"a": axis.place(1.0), "d": sheet.texts.tip(f"baseline: {baseline}")}]
-    return marks(rows, "rule", stroke="var(--ink)", strokeWidth=1.5).encode(
+    return marks(sheet, rows, "rule", stroke="var(--ink)", strokeWidth=1.5).encode(
         x=_effect_x(axis, sheet, "a"),
         y=alt.YValue(0),
         y2=alt.Y2Value(sheet.height),
-        description="d:N",
+        description=words(),
     )
 
 
 def _intervals(sheet: Sheet, axis: shapes.RatioAxis, rows: Sequence[EffectRow]) -> list[Any]:
+    import altair as alt
+
     bars: Rows = []
     thin: Rows = []
     points: dict[bool, Rows] = {True: [], False: []}
@@ -154,16 +157,19 @@ def _intervals(sheet: Sheet, axis: shapes.RatioAxis, rows: Sequence[EffectRow]) 
     x = _effect_x(axis, sheet, "a")
 
     def rule(data: Rows, width: float, **more: Any) -> Any:
-        mark = marks(data, "rule", strokeWidth=width, strokeCap="round", **more)
-        return mark.encode(x=x, x2="b:Q", y=y_pixels(), color=css_colour(), description="d:N")
+        mark = marks(sheet, data, "rule", strokeWidth=width, strokeCap="round", **more)
+        return mark.encode(
+            x=x, x2=alt.X2("b:Q"), y=y_pixels(), color=css_colour(), description=words()
+        )
 
     return [
         rule(bars, 5, opacity=0.55),
         rule(thin, 2, opacity=0.8),
-        marks(points[True], "point", shape="circle", size=150, filled=True, opacity=1).encode(
-            x=x, y=y_pixels(), color=css_colour(), description="d:N"
-        ),
         marks(
+            sheet, points[True], "point", shape="circle", size=150, filled=True, opacity=1
+        ).encode(x=x, y=y_pixels(), color=css_colour(), description=words()),
+        marks(
+            sheet,
             points[False],
             "point",
             shape="circle",
@@ -171,7 +177,7 @@ def _intervals(sheet: Sheet, axis: shapes.RatioAxis, rows: Sequence[EffectRow]) 
             fill="var(--paper)",
             strokeWidth=2.5,
             opacity=1,
-        ).encode(x=x, y=y_pixels(), stroke=css_stroke(), description="d:N"),
+        ).encode(x=x, y=y_pixels(), stroke=css_stroke(), description=words()),
     ]
 
 
@@ -220,6 +226,8 @@ def _ridges(
     found: Sequence[shapes.Distribution],
     axis: shapes.LatencyAxis,
 ) -> Any:
+    import altair as alt
+
     data: Rows = []
     for index, (row, item) in enumerate(zip(rows, found, strict=True)):
         tip = sheet.texts.tip(item.tip, item.arm)
@@ -229,12 +237,12 @@ def _ridges(
             {"x": x, "y": base - height * tall, "z": base, "c": row.colour, "d": tip}
             for x, height in item.ridge
         ]
-    return marks(data, "area", opacity=0.45, interpolate="monotone", line=False).encode(
+    return marks(sheet, data, "area", opacity=0.45, interpolate="monotone", line=False).encode(
         x=_latency_x(axis, sheet, "x"),
         y=y_pixels(),
-        y2="z:Q",
+        y2=alt.Y2("z:Q"),
         color=css_colour(),
-        description="d:N",
+        description=words(),
     )
 
 
@@ -244,6 +252,8 @@ def _quantiles(
     found: Sequence[shapes.Distribution],
     axis: shapes.LatencyAxis,
 ) -> list[Any]:
+    import altair as alt
+
     whiskers: Rows = []
     boxes: Rows = []
     medians: Rows = []
@@ -257,14 +267,16 @@ def _quantiles(
     x = _latency_x(axis, sheet, "a")
 
     def bar(data: Rows, width: float) -> Any:
-        mark = marks(data, "rule", strokeWidth=width, clip=False)
-        return mark.encode(x=x, x2="b:Q", y=y_pixels(), color=css_colour(), description="d:N")
+        mark = marks(sheet, data, "rule", strokeWidth=width, clip=False)
+        return mark.encode(
+            x=x, x2=alt.X2("b:Q"), y=y_pixels(), color=css_colour(), description=words()
+        )
 
-    line = marks(medians, "rule", strokeWidth=2)
+    line = marks(sheet, medians, "rule", strokeWidth=2)
     return [
         bar(whiskers, 1.5),
         bar(boxes, 7),
-        line.encode(x=x, y=y_pixels(), y2="z:Q", color=css_colour(), description="d:N"),
+        line.encode(x=x, y=y_pixels(), y2=alt.Y2("z:Q"), color=css_colour(), description=words()),
     ]
 
 
@@ -309,12 +321,12 @@ def _disturbed(sheet: Sheet, strips: shapes.Strips) -> list[Any]:
         if slot.resumed
     ]
     top, bottom = alt.YValue(0), alt.Y2Value(sheet.height)
-    band = marks(bands, "rect", fill="var(--warn-band)")
-    rule = marks(breaks, "rule", stroke="var(--muted)", strokeDash=[3, 3])
+    band = marks(sheet, bands, "rect", fill="var(--warn-band)")
+    rule = marks(sheet, breaks, "rule", stroke="var(--muted)", strokeDash=[3, 3])
     x = _slot_x(strips, "a")
     return [
-        band.encode(x=x, x2="b:Q", y=top, y2=bottom, description="d:N"),
-        rule.encode(x=x, y=top, y2=bottom, description="d:N"),
+        band.encode(x=x, x2=alt.X2("b:Q"), y=top, y2=bottom, description=words()),
+        rule.encode(x=x, y=top, y2=bottom, description=words()),
     ]
 
 
@@ -327,7 +339,7 @@ def _guides(sheet: Sheet, strips: shapes.Strips) -> list[Any]:
         for part in ((0.5,) if strips.lines[index].plain else (0.06, 0.5, 0.94))
     ]
     return [
-        marks(lines, "rule", stroke="var(--grid)").encode(
+        marks(sheet, lines, "rule", stroke="var(--grid)").encode(
             y=y_pixels(), x=alt.XValue(0), x2=alt.X2Value(sheet.width)
         )
     ]
@@ -346,15 +358,15 @@ def _strip_lines(sheet: Sheet, strips: shapes.Strips) -> list[Any]:
             points.append({**place, "d": sheet.texts.tip(tip, line.arm), "s": dot})
     x = _slot_x(strips)
     return [
-        marks(lines, "line", strokeWidth=1, opacity=0.6).encode(
-            x=x, y=y_pixels(), color=css_colour(), detail="k:N"
+        marks(sheet, lines, "line", strokeWidth=1, opacity=0.6).encode(
+            x=x, y=y_pixels(), color=css_colour(), detail=alt.Detail("k:N")
         ),
-        marks(points, "circle", opacity=1).encode(
+        marks(sheet, points, "circle", opacity=1).encode(
             x=x,
             y=y_pixels(),
             color=css_colour(),
             size=alt.Size("s:Q", scale=None, legend=None),
-            description="d:N",
+            description=words(),
         ),
     ]
 
@@ -369,7 +381,7 @@ def _slot_names(sheet: Sheet, strips: shapes.Strips) -> list[Any]:
         if slot.index % every == 0
     ]
     title = [{"x": sheet.width / 2, "y": sheet.height + 30, "t": strips.axis_title}]
-    return [text_marks(rows, align="center"), text_marks(title, align="center")]
+    return [text_marks(sheet, rows, align="center"), text_marks(sheet, title, align="center")]
 
 
 # ------------------------------------------------------------------------------ memory, cold start
@@ -412,10 +424,10 @@ def _memory_layers(sheet: Sheet, found: bars.MemoryBars) -> list[Any]:
             for p in points
         ]
 
-    common = {"x": x, "xOffset": beside, "y": y, "color": css_colour(), "description": "d:N"}
+    common = {"x": x, "xOffset": beside, "y": y, "color": css_colour(), "description": words()}
     return [
-        marks(rows(found.current), "bar", opacity=0.8).encode(**common),
-        marks(rows(found.peak), "tick", thickness=3, opacity=1).encode(**common),
+        marks(sheet, rows(found.current), "bar", opacity=0.8).encode(**common),
+        marks(sheet, rows(found.peak), "tick", thickness=3, opacity=1).encode(**common),
     ]
 
 
@@ -443,8 +455,13 @@ def cold_start_chart(rows: Sequence[Row], parts: Sequence[bars.BarPart], label: 
             scale=alt.Scale(domain=[0, longest], nice=False),
             axis=alt.Axis(title="milliseconds", tickCount=4 if narrow else 8, format=TICK_FORMAT),
         )
-        bars = marks(data, "rect").encode(
-            x=x, x2="b:Q", y=y_pixels(), y2="z:Q", color=css_colour(), description="d:N"
+        bars = marks(sheet, data, "rect").encode(
+            x=x,
+            x2=alt.X2("b:Q"),
+            y=y_pixels(),
+            y2=alt.Y2("z:Q"),
+            color=css_colour(),
+            description=words(),
         )
         return draw_sheet(sheet, [bars, *sheet.names()], label=label)
 

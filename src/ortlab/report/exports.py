@@ -13,7 +13,7 @@ from ortlab import __version__
 from ortlab.codec import to_plain
 from ortlab.domain import Analysis, Arm, ArmSummary, PreparedModel, Run
 from ortlab.report.frames import BlockSamples, good_latency_samples
-from ortlab.report.text import encodable, shorten, visible
+from ortlab.report.text import shorten, visible
 from ortlab.wire import MemoryKind
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def csv_text(text: str) -> str:
 
 
 def report_json(run: Run, analysis: Analysis, prepared: PreparedModel | None) -> str:
-    """Return experiment and analysis as JSON; infinite and unknown numbers are null."""
+    """Return experiment and analysis as JSON that the codec reads back."""
     value = {
         "schema": REPORT_SCHEMA,
         "ortlab_version": __version__,
@@ -102,17 +102,7 @@ def report_json(run: Run, analysis: Analysis, prepared: PreparedModel | None) ->
             "provenance": to_plain(prepared.provenance),
         },
     }
-    return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {encodable(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return encodable(value) if isinstance(value, str) else value
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def benchmark_json(run: Run, analysis: Analysis, samples: Sequence[BlockSamples]) -> str:

@@ -63,6 +63,7 @@ def render(
         conditions=conditions.condition_rows(run),
         disturbances=conditions.disturbances(run),
         commands=conditions.commands(run),
+        versions=_versions(run, analysis),
         headlines=view.extra_headlines(analysis),
         evidence=view.evidence(analysis),
         verdict_classes=view.VERDICT_CLASSES,
@@ -71,6 +72,11 @@ def render(
         most_failures=MOST_FAILURES,
         none=Grade.NONE,
     )
+
+
+def _versions(run: Run, analysis: Analysis) -> tuple[str, ...]:
+    ran = dict.fromkeys(arm.ort_version for arm in analysis.arms if arm.ort_version)
+    return tuple(ran) or (run.experiment.device.ort_version,)
 
 
 def _markup(source: str) -> Any:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BIN_COUNT = 110
-MOST_SLOTS = 120
-"""Round attempts that the chart over time shows one by one; more are put together."""
+MOST_SLOTS, MOST_POINTS = 120, 3_000
+"""Round attempts and points that the chart over time shows one by one; more are put together."""
 _LOGARITHMIC_FROM = 3.0
 _TIMES_FROM = 1.0
 
@@ -279,12 +279,13 @@ def strips(run: Run, samples: Sequence[BlockSamples], colours: Sequence[str]) ->
 
     good = good_latency_samples(samples)
     attempts = list(dict.fromkeys((b.block.round_index, b.block.attempt) for b in good))
-    per_slot = max(1, -(-len(attempts) // MOST_SLOTS))
+    arm_count = max(1, len(run.experiment.arms))
+    most = max(12, min(MOST_SLOTS, MOST_POINTS // arm_count))
+    per_slot = max(1, -(-len(attempts) // most))
     number = {key: index for index, key in enumerate(attempts)}
     slot_of = {key: index // per_slot for key, index in number.items()}
     points: dict[str, list[_Point]] = {}
     position: dict[tuple[int, int], int] = {}
-    arm_count = max(1, len(run.experiment.arms))
     for item in good:
         key = (item.block.round_index, item.block.attempt)
         seen = position[key] = position.get(key, -1) + 1
@@ -425,7 +426,7 @@ def _temperature(points: Mapping[str, Sequence[_Point]]) -> tuple[StripLine, str
         return None
     low, high = min(heat for _, heat in found), max(heat for _, heat in found)
     middle, half = (low + high) / 2, max((high - low) / 2, 0.5)
-    every = max(1, len(found) // (2 * MOST_SLOTS))
+    every = max(1, -(-len(found) // (2 * MOST_SLOTS)))
     line = StripLine(
         arm=None,
         colour="var(--heat)",

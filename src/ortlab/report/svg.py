@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
+from unicodedata import east_asian_width
 from xml.etree import ElementTree as ET
 
 from ortlab.report.text import shorten, visible
@@ -49,7 +51,7 @@ _KEPT = frozenset(
 )
 _TOKEN = re.compile("⟦([0-9]+)⟧n*")
 _LONG_NUMBER = re.compile(r"-?[0-9]+\.[0-9]{3,}(?:e-?[0-9]+)?")
-LONGEST_LABEL = 30
+LONGEST_LABEL = 38
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ class Texts:
         """Return a token about as wide as the text, so that the renderer leaves room for it."""
         shown = shorten(visible(text), limit)
         token = self._put(shown, None)
-        return token + "n" * max(0, len(shown) - len(token) + 1)
+        return token + "n" * max(0, ceil(_width(shown)) - len(token) + 1)
 
     def tip(self, text: str, arm: int | None = None) -> str:
         """Return a token for what a mark says when it is pointed at."""
@@ -84,6 +86,12 @@ class Texts:
         """Return the arm that a tip belongs to."""
         found = _TOKEN.match(token)
         return self.items[int(found[1])][1] if found else None
+
+
+def _width(text: str) -> float:
+    """Return about how many times the width of an ``n`` a text takes."""
+    wide = sum(0.35 for c in text if c.isupper() or c in "mw@%<>=+~_")
+    return len(text) + wide + sum(0.8 for c in text if east_asian_width(c) in "WF")
 
 
 def finish(svg: str, texts: Texts, *, label: str, css_class: str) -> str:
