@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import errno
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ortlab.runner import measuring
+from ortlab.runner import failures, measuring
 
 VECTORS = Path(__file__).parents[2] / "bench_protocol/vectors"
 
@@ -116,3 +119,86 @@ def test_median_lies_in_the_middle(durations: list[int]) -> None:
     median = measuring.median_ns(durations)
     assert 2 * sum(duration < median for duration in durations) <= len(durations)
     assert 2 * sum(duration <= median for duration in durations) >= len(durations)
+
+
+# ------------------------------------------------------------------------------ the program
+
+RUNNER = Path(measuring.__file__).parent
+FILES = sorted(path for path in RUNNER.glob("*.py") if path.name != "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_board_with_python_3_8_numpy_and_onnxruntime_is_enough(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
+    siblings = {file.stem for file in FILES}
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+    packages = {name.split(".")[0] for name in imported} - sys.stdlib_module_names - siblings
+    assert packages <= {"numpy", "onnxruntime", "ortlab"}
+    ours = {name for name in imported if name.startswith("ortlab")}
+    assert all(name.startswith("ortlab.runner") for name in ours)
+
+
+def test_no_file_of_the_program_hides_a_package_of_others() -> None:
+    """Started as a program, its directory comes first in the search for modules."""
+    taken = set(sys.stdlib_module_names) | {"requests", "numpy", "onnxruntime", "flatbuffers"}
+    assert not {file.stem for file in FILES} & taken
+
+
+# ------------------------------------------------------------------------------ failures
+
+
+def raised(name: str, message: str) -> Exception:
+    """Make an exception as onnxruntime.capi has it: its class is told by name alone."""
+    return type(name, (Exception,), {})(message)
+
+
+CODE = "[ONNXRuntimeError] : 1 : FAIL : "
+
+
+@pytest.mark.parametrize(
+    ("error", "stage", "kind"),
+    [
+        (raised("NoSuchFile", "Load model from a failed"), "create_session", "model_missing"),
+        (raised("InvalidProtobuf", "Protobuf parsing failed."), "create_session", "invalid_model"),
+        (raised("InvalidGraph", "This is an invalid model."), "create_session", "invalid_model"),
+        (raised("Fail", CODE + "Load model from a failed:bad"), "create_session", "invalid_model"),
+        (
+            raised(
+                "Fail", CODE + "The ORT format model version [7] is not supported in this build"
+            ),
+            "create_session",
+            "unsupported",
+        ),
+        (
+            raised("Fail", CODE + "Unsupported model IR version: 14, max supported: 13"),
+            "create_session",
+            "unsupported",
+        ),
+        (raised("NotImplemented", "Could not find it"), "create_session", "unsupported"),
+        (raised("EPFail", "compile"), "create_session", "provider_failed"),
+        (RuntimeError("Unknown provider option: x"), "create_session", "provider_failed"),
+        (raised("RuntimeException", "anything"), "create_session", "runtime_error"),
+        (raised("RuntimeException", "std::bad_alloc"), "create_session", "out_of_memory"),
+        (raised("Fail", "Failed to allocate memory for requested"), "measure", "out_of_memory"),
+        (MemoryError(), "start", "out_of_memory"),
+        (OSError(errno.ENOMEM, "no"), "start", "out_of_memory"),
+        (OSError(errno.ENOSPC, "full"), "read_output", "storage"),
+        (raised("InvalidArgument", "Got invalid dimensions"), "first_run", "invalid_input"),
+        (ValueError("Required inputs (['x']) are missing"), "first_run", "invalid_input"),
+        (raised("EPFail", "device"), "measure", "provider_failed"),
+        (raised("Fail", "Non-zero status code"), "warm_up", "runtime_error"),
+        (ImportError("no onnxruntime"), "start", "runtime_error"),
+        (measuring.DeadlineReached([1]), "measure", "deadline"),
+        (failures.Refused("unsupported", "no"), "start", "unsupported"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_exceptions_are_told_by_kind(error: Exception, stage: str, kind: str) -> None:
+    failure = failures.describe(error, stage)
+    assert (failure["stage"], failure["kind"]) == (stage, kind)
+    assert failure["message"]

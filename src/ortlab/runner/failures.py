@@ -52,6 +52,7 @@ _UNSUPPORTED_WORDS = (
     "could not find an implementation",
     "unknown model file format version",
 )
+_PROVIDER_WORDS = ("executionprovider", "execution provider", "provider option")
 _LONGEST_MESSAGE = 4000
 
 
@@ -97,5 +98,7 @@ def kind_of(error: Exception, stage: str) -> str:
             return "unsupported"
         if name == "Fail" and "load model from" in text:
             return "invalid_model"
-        return _WHEN_CREATING.get(name, "runtime_error")
+        about_provider = any(word in text for word in _PROVIDER_WORDS)
+        otherwise = "provider_failed" if about_provider else "runtime_error"
+        return _WHEN_CREATING.get(name, otherwise)
     return "runtime_error"
