@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ortlab.domain import OptimizationStyle, Precision, Replay, TargetPlatform
-from ortlab.errors import ModelError, ToolchainError
+from ortlab.errors import ToolchainError
 from ortlab.ort_releases import measured_releases, parse_release
 from ortlab.prepare.custom_ops import register_custom_ops
-from ortlab.prepare.repair import one_line
+from ortlab.prepare.source import one_line
 from ortlab.wire import GraphOptimizationLevel
 
 REPLAY_KEY = "session.enable_saved_runtime_optimizations"
@@ -261,28 +261,6 @@ def load_variant(
         custom_op_library=custom_op_library,
     )
     return open_session(request)
-
-
-def replay_problem(path: Path, custom_op_library: Path | None = None) -> str | None:
-    """Load a Runtime-style file without and with replay; return why it is not acceptable.
-
-    Raises:
-        ModelError: The file does not load at all, even without replay.
-    """
-    try:
-        load_variant(path, replay=Replay.OFF, custom_op_library=custom_op_library)
-    except OrtRefusedError as error:
-        message = f"cannot load {path}: {error}"
-        raise ModelError(message, next_step=f"ortlab inspect {path}") from error
-    try:
-        load_variant(path, replay=Replay.ON, custom_op_library=custom_op_library)
-    except OrtRefusedError as error:
-        return (
-            "its saved runtime optimizations cannot be replayed: they contradict each other"
-            f" (onnxruntime says: {error}). It loads without replay; some converters wrote such"
-            " files, convert the model again with onnxruntime 1.31 or later"
-        )
-    return None
 
 
 def ort_limits() -> tuple[int, int]:

@@ -10,7 +10,7 @@ from ortlab.prepare.job import Job
 if TYPE_CHECKING:
     import onnx
 
-    from ortlab.prepare.repair import SourceModel
+    from ortlab.prepare.source import SourceModel
 
 LARGEST_WEIGHTS_BYTES = 2**31 - 2**20
 

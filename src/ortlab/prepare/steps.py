@@ -5,11 +5,9 @@ Runs in the worker. Everything is built below the job's staging directory.
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from ortlab.domain import (
@@ -17,13 +15,12 @@ from ortlab.domain import (
     OperatorConfig,
     OptimizationStyle,
     PreparedModel,
-    Provenance,
-    Sample,
     TargetPlatform,
     Variant,
 )
 from ortlab.errors import ModelError
-from ortlab.prepare.cache import cache_key, toolchain, write_identity
+from ortlab.prepare.adopt import adopt_ort, is_ort_format
+from ortlab.prepare.cache import toolchain
 from ortlab.prepare.convert import (
     OrtRefusedError,
     Recipe,
@@ -33,10 +30,11 @@ from ortlab.prepare.convert import (
 )
 from ortlab.prepare.custom_ops import require_custom_op_library
 from ortlab.prepare.job import Job, Mark
-from ortlab.prepare.manifest import write_manifest
 from ortlab.prepare.memory import allow_memory, weight_bytes
 from ortlab.prepare.parity import Reference, make_reference
-from ortlab.prepare.repair import SourceModel, check, model_inputs, read_model, repair
+from ortlab.prepare.record import absolute_text, provenance, write_down, write_samples
+from ortlab.prepare.repair import check, repair
+from ortlab.prepare.source import SourceModel, model_inputs, read_model
 from ortlab.prepare.variants import Made, Plan, Steps, VariantMaker, plan_variants
 
 _STEPS_BESIDE_VARIANTS = 6
@@ -56,6 +54,9 @@ def prepare_one(job: Job, announce: Callable[[Mark], None]) -> None:
         OSError: The disk refuses.
     """
     steps = Steps(announce, _STEPS_BESIDE_VARIANTS)
+    if is_ort_format(job.model):
+        adopt_ort(job, steps)
+        return
     for directory in (job.result / "variants", job.work):
         directory.mkdir(parents=True, exist_ok=True)
     with steps.step("read"):
@@ -94,16 +95,15 @@ def prepare_one(job: Job, announce: Callable[[Mark], None]) -> None:
             repairs=repairs,
             variants=tuple(made.variant for made in outcome.made),
             refused=tuple(outcome.refused),
-            samples=_write_samples(job.result, reference),
+            samples=write_samples(job.result, reference),
             configs=configs,
             recipes=build_recipes,
             compatibility={made.variant.variant_id: made.verdicts for made in outcome.made},
             predictions=tuple(each for made in outcome.made for each in made.predictions),
-            custom_op_library=_text(job.options.custom_op_library),
-            provenance=_provenance(job, source),
+            custom_op_library=absolute_text(job.options.custom_op_library),
+            provenance=provenance(job, source.spec.sha256),
         )
-        write_manifest(prepared, job.result)
-        _write_identity(job, source, prepared)
+        write_down(job, prepared, source.external)
 
 
 def _reference(job: Job, plan: Plan, source: SourceModel, steps: Steps) -> Reference | None:
@@ -112,66 +112,6 @@ def _reference(job: Job, plan: Plan, source: SourceModel, steps: Steps) -> Refer
     with steps.step("run the original"):
         specs = model_inputs(source.proto)
         return make_reference(plan.base, specs, job.options, source=job.model)
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path.absolute())
-
-
-def _provenance(job: Job, source: SourceModel) -> Provenance:
-    versions = toolchain()
-    plain = job.options.to_plain()
-    return Provenance(
-        ortlab_version=versions["ortlab"],
-        ort_version=versions["onnxruntime"],
-        onnx_version=versions["onnx"],
-        python_version=versions["python"],
-        machine=f"{platform.system()} {platform.machine()}",
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        cache_key=cache_key(source.spec.sha256, job.options, job.name, job.model.name),
-        options={key: str(value) for key, value in sorted(plain.items()) if value is not None},
-    )
-
-
-def _write_identity(job: Job, source: SourceModel, prepared: PreparedModel) -> None:
-    known = {variant.path: variant.sha256 for variant in prepared.variants}
-    for sample in prepared.samples:
-        for tensor in (*sample.inputs, *sample.outputs):
-            if tensor.sha256 is not None:
-                known[tensor.path] = tensor.sha256
-    write_identity(
-        job.result, key=prepared.provenance.cache_key, external=source.external, known=known
-    )
-
-
-def _write_samples(directory: Path, reference: Reference | None) -> tuple[Sample, ...]:
-    from ortlab.tensors import write_tensor
-
-    if reference is None:
-        return ()
-    samples = []
-    for inputs, outputs in reference.samples:
-        written = {}
-        for label, arrays in (("inputs", inputs.arrays), ("outputs", outputs)):
-            place = directory / "samples" / inputs.sample_id / label
-            place.mkdir(parents=True)
-            tensors = [
-                write_tensor(place / f"{number:03d}.bin", name, array, inputs.types.get(name))
-                for number, (name, array) in enumerate(arrays.items())
-            ]
-            written[label] = tuple(
-                replace(t, path=Path(t.path).relative_to(directory).as_posix()) for t in tensors
-            )
-        samples.append(
-            Sample(
-                sample_id=inputs.sample_id,
-                origin=inputs.origin,
-                inputs=written["inputs"],
-                outputs=written["outputs"],
-                notes=inputs.notes,
-            )
-        )
-    return tuple(samples)
 
 
 # ------------------------------------------------------------------------------ reduced builds

@@ -37,8 +37,8 @@ from ortlab.prepare.describe import Description, describe
 from ortlab.prepare.job import Job, Mark
 from ortlab.prepare.options import PrepareOptions
 from ortlab.prepare.parity import Reference, check_parity, not_checked
-from ortlab.prepare.repair import SourceModel, given_precision, model_bytes
 from ortlab.prepare.samples import read_calibration
+from ortlab.prepare.source import SourceModel, all_graphs, given_precision, model_bytes
 
 if TYPE_CHECKING:
     import onnx
@@ -195,8 +195,6 @@ def _other_precisions(
 
 
 def _has_quantized_operators(proto: onnx.ModelProto) -> bool:
-    from ortlab.prepare.repair import all_graphs
-
     nodes = [node for graph in all_graphs(proto.graph) for node in graph.node]
     nodes += [node for function in proto.functions for node in function.node]
     names = {node.op_type.lower() for node in nodes}

@@ -23,7 +23,7 @@ from ortlab.prepare.job import (
     write_mark,
 )
 from ortlab.prepare.memory import limit_memory
-from ortlab.prepare.repair import one_line
+from ortlab.prepare.source import one_line
 from ortlab.prepare.staging import storage_error
 
 EXIT_FAILED = 1
