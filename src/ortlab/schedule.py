@@ -70,6 +70,10 @@ class _Record:
     def active(self) -> tuple[str, ...]:
         return tuple(a.arm_id for a in self.experiment.arms if a.arm_id not in self.excluded)
 
+    @property
+    def begun_after_rounds(self) -> bool:
+        return any(key[0] in (Purpose.MEMORY, Purpose.COLD_START) for key in self.keys)
+
     def missing(self, purpose: Purpose, index: int, attempt: int = 0) -> NextBlock | None:
         """Return the first arm, in the order of this round, whose block is not on record."""
         for arm_id in self.order(purpose, index):
@@ -105,16 +109,18 @@ def next_block(experiment: Experiment, blocks: Sequence[Block]) -> NextBlock | D
             return step
     if not record.active:
         return Done(reason=f"no arm can be measured: {_reasons(record.excluded)}")
-    rounds = _next_in_rounds(record)
-    if isinstance(rounds, NextBlock):
-        return rounds
+    # Once a later phase has begun the rounds are over: deciding them again would cost time.
+    if not record.begun_after_rounds:
+        rounds = _next_in_rounds(record)
+        if isinstance(rounds, NextBlock):
+            return rounds
     for purpose, count in (
         (Purpose.MEMORY, counts.memory),
         (Purpose.COLD_START, counts.cold_start),
     ):
         if step := _repetition(record, purpose, count):
             return step
-    return rounds
+    return _next_in_rounds(record)
 
 
 def rounds_done(experiment: Experiment, blocks: Sequence[Block]) -> int:

@@ -50,7 +50,7 @@ def ratios_of(run: Run, arm_id: str) -> Ratios:
 def decide_arm(rule_ratios: Ratios, experiment: Experiment) -> tuple[Verdict, Verdict | None]:
     """Return the verdict of the planned looks, and the one without disturbed rounds if any."""
     verdict = decide(rule_ratios.every, experiment.rule)
-    if len(rule_ratios.undisturbed) == len(rule_ratios.every):
+    if rule_ratios.undisturbed == rule_ratios.every:
         return verdict, None
     return verdict, decide(rule_ratios.undisturbed, experiment.rule)
 

@@ -52,12 +52,20 @@ def find_run(root: Path, experiment: Experiment) -> Path | None:
 
     The same means the same :func:`experiment_key`; id, seed and time may differ. Directories that
     hold no readable run are passed over.
+
+    Raises:
+        StorageError: ``root`` cannot be listed.
     """
     if not root.is_dir():
         return None
     key = experiment_key(experiment)
     found: list[tuple[str, str, Path]] = []
-    for candidate in root.iterdir():
+    try:
+        candidates = list(root.iterdir())
+    except OSError as error:
+        message = f"cannot look for runs in {root}: {error.strerror}"
+        raise StorageError(message) from error
+    for candidate in candidates:
         if not (candidate / EXPERIMENT_FILE).is_file():
             continue
         with contextlib.suppress(StorageError):
