@@ -141,7 +141,10 @@ def test_pointing_at_a_mark_tells_it_and_shows_names_as_text(
     browser: Any, reports: dict[str, Path]
 ) -> None:
     with opened(browser, reports["very hostile"]) as seen:
-        seen.page.locator("#memory svg.wide .m[data-arm='1']").first.hover()
+        mark = seen.page.locator("#memory svg.wide .m[data-arm='1']").first
+        mark.scroll_into_view_if_needed()
+        seen.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        mark.hover()
         tip = seen.page.locator(".tip")
         assert tip.is_visible()
         assert "VmRSS 31.0 MB" in tip.inner_text()

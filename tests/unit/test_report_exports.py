@@ -103,7 +103,7 @@ def test_a_run_without_blocks_still_has_its_files(tmp_path: Path) -> None:
         ("  =1", "'  =1"),
         ("\t=1", "␉=1"),
         ("fixed-amd64", "fixed-amd64"),
-        ("a\nb\x00", "a␊b␀"),
+        ("a\nb\x00", "a↵b␀"),
     ],
 )
 def test_csv_text(text: str, cell: str) -> None:

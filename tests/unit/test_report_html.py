@@ -169,6 +169,18 @@ def test_an_unfinished_run_without_blocks_has_a_page() -> None:
     assert "<svg" not in source
 
 
+def test_an_interval_without_end_has_a_chart() -> None:
+    sample = make_sample(rounds=2, samples=5)
+    comparison = sample.analysis.comparisons[0]
+    assert comparison.effect is not None
+    wild = replace(comparison, effect=replace(comparison.effect, low=0.0, high=float("inf")))
+    analysis = replace(sample.analysis, comparisons=(wild,))
+    source = html.render(sample.run, analysis, None)
+    assert "+∞]" in source
+    assert "NaN" not in source
+    assert source.count("<svg") == 10
+
+
 def test_one_arm_has_a_page_without_verdicts() -> None:
     sample = make_sample(rounds=2, samples=5)
     experiment = replace(sample.run.experiment, arms=sample.run.experiment.arms[:1])
@@ -201,4 +213,4 @@ def test_markdown_holds_verdicts_trust_and_command() -> None:
     virtual = make_sample(rounds=2, samples=5, virtual=True)
     told = markdown.render(virtual.run, virtual.analysis)
     assert told.count("Virtual device: ") == 3
-    assert "\\(virtual device\\)" in told or "(virtual device)" in told
+    assert "(virtual device)" in told

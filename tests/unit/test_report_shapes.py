@@ -36,6 +36,14 @@ def test_a_ratio_axis_holds_all_ratios_the_baseline_and_a_few_ticks(
     assert len({axis.name(tick) for tick in axis.ticks}) == len(axis.ticks)
 
 
+def test_an_interval_without_end_is_drawn_to_the_end_of_the_axis() -> None:
+    axis = shapes.ratio_axis((0.0, 1.3, float("inf"), 1e300), margin=0.02)
+    assert axis.place(float("inf")) == axis.place(1e300) == axis.domain[1]
+    assert axis.place(0.0) == axis.domain[0]
+    assert axis.domain[0] < axis.place(1.3) < axis.domain[1]
+    assert shapes.effect_value(1.3, 0.0, float("inf")).endswith("[−100.0, +∞]")
+
+
 def test_distributions_tell_the_quantiles_of_the_pooled_samples() -> None:
     run = make_sample(samples=200).run
     axis, found = shapes.distributions(run, block_samples(run))

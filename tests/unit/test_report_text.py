@@ -38,7 +38,7 @@ def test_visible_leaves_no_character_that_acts_unseen(text: str) -> None:
 
 
 def test_visible_shows_what_it_replaces() -> None:
-    assert visible("a\x00b\nc\x7f") == "a␀b␊c␡"
+    assert visible("a\x00b\nc\x7f") == "a␀b↵c␡"
     assert visible("gnp\u202eexe") == "gnp⟨U+202E⟩exe"
     assert visible("half \udc80") == "half ⟨U+DC80⟩"
     assert visible("שלום 你好 👩‍🚀 é") == "שלום 你好 👩‍🚀 é"

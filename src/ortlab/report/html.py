@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MOST_FAILURES = 40
+_LONGEST_NAME = 120
 
 
 def render(
@@ -103,6 +104,7 @@ def _environment() -> Environment:
         change=text.change,
         number=text.three_digits,
         lines=_lines,
+        named=_named,
     )
     return environment
 
@@ -114,6 +116,11 @@ def _shown(value: Any) -> Any:
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return text.shorten(text.visible(value))
     return value
+
+
+def _named(value: str) -> str:
+    """Return a name short enough for a heading or a cell."""
+    return text.shorten(text.visible(value), _LONGEST_NAME)
 
 
 def _lines(value: str) -> Any:

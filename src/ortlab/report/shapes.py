@@ -24,6 +24,7 @@ MOST_SLOTS, MOST_POINTS = 120, 3_000
 """Round attempts and points that the chart over time shows one by one; more are put together."""
 _LOGARITHMIC_FROM = 3.0
 _TIMES_FROM = 1.0
+_WIDEST_RATIO = 1_000.0
 
 
 # ------------------------------------------------------------------------------ axes
@@ -44,8 +45,14 @@ class RatioAxis:
     logarithmic: bool
 
     def place(self, ratio: float) -> float:
-        """Return where a ratio lies."""
-        return math.log2(max(ratio, 1e-6)) if self.logarithmic else (ratio - 1) * 100
+        """Return where a ratio lies; one beyond the axis lies at its end."""
+        return min(max(self.measure(ratio), self.domain[0]), self.domain[1])
+
+    def measure(self, ratio: float) -> float:
+        """Return a ratio in the axis's own measure."""
+        if not self.logarithmic:
+            return (ratio - 1) * 100
+        return math.log2(ratio) if ratio > 0 else -math.inf
 
     def name(self, tick: float) -> str:
         """Return what a tick is called."""
@@ -56,12 +63,12 @@ class RatioAxis:
 
 def ratio_axis(ratios: Sequence[float], *, margin: float) -> RatioAxis:
     """Return an axis that holds all ratios, the baseline and the equivalence region."""
-    known = [ratio for ratio in ratios if math.isfinite(ratio) and ratio > 0]
+    known = [ratio for ratio in ratios if 1 / _WIDEST_RATIO <= ratio <= _WIDEST_RATIO]
     low = min([*known, 1 - 1.8 * margin])
     high = max([*known, 1 + 1.8 * margin])
     logarithmic = high > 1 + _TIMES_FROM or low < 0.4
     axis = RatioAxis(domain=(0, 1), ticks=(), logarithmic=logarithmic)
-    ends = axis.place(low), axis.place(high)
+    ends = axis.measure(low), axis.measure(high)
     pad = 0.05 * (ends[1] - ends[0])
     domain = ends[0] - pad, ends[1] + pad
     step = _nice_step((domain[1] - domain[0]) / 8)

@@ -20,6 +20,8 @@ _UNSEEN = re.compile(
 
 def _shown(found: re.Match[str]) -> str:
     code = ord(found[0])
+    if code == 0x0A:
+        return "↵"
     if code < 0x20:
         return chr(0x2400 + code)
     return "␡" if code == 0x7F else f"⟨U+{code:04X}⟩"
@@ -90,7 +92,7 @@ def three_digits(value: float) -> str:
     magnitude = abs(value)
     decimals = 3 if magnitude < 1 else 2 if magnitude < 10 else 1 if magnitude < 100 else 0
     text = f"{value:,.{decimals}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-    return text.replace("-", "−")
+    return text.replace("-", "−").replace("inf", "∞")
 
 
 def size(size_bytes: float | None) -> str:
@@ -109,7 +111,7 @@ def percent(fraction: float, *, signed: bool = False) -> str:
     value = f"{fraction * 100:+.1f}" if signed else f"{fraction * 100:.1f}"
     if float(value) == 0:
         value = "0.0"
-    return value.replace("-", "−") + "\N{NO-BREAK SPACE}%"
+    return value.replace("-", "−").replace("inf", "∞") + "\N{NO-BREAK SPACE}%"
 
 
 def limit(fraction: float) -> str:
@@ -120,5 +122,5 @@ def limit(fraction: float) -> str:
 def change(ratio: float) -> str:
     """Return a ratio of latencies as a change: ``−34.1 %``, or ``2.41 ×`` from twice as slow."""
     if ratio >= 2 or ratio <= 0.2:
-        return f"{ratio:.3g}\N{NO-BREAK SPACE}×"
+        return f"{ratio:.3g}\N{NO-BREAK SPACE}×".replace("inf", "∞")
     return percent(ratio - 1, signed=True)

@@ -114,9 +114,10 @@ def _pairs(items: Iterable[tuple[str, str]]) -> str:
 
 
 def extra_headlines(analysis: Analysis) -> tuple[str, ...]:
-    """Return headlines that neither a comparison nor the recommendation says already."""
+    """Return headlines that comparisons, recommendation and trust do not say already."""
     said = {c.sentence for c in analysis.comparisons} | {analysis.recommendation.sentence}
-    return tuple(line for line in analysis.headlines if line not in said)
+    lines = (line for line in analysis.headlines if line not in said)
+    return tuple(line for line in lines if not line.startswith("Trust:"))
 
 
 def evidence(analysis: Analysis) -> tuple[str, ...]:
