@@ -36,6 +36,8 @@ def run(arguments: Sequence[str]) -> int:
     from ortlab.errors import BUG_EXIT_CODE, InterruptedRunError, OrtlabError
 
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
+        signal.signal(signal.SIGHUP, _interrupt)
     as_json = "--json" in arguments
     try:
         answer = app(list(arguments), standalone_mode=False)

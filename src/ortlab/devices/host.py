@@ -171,7 +171,7 @@ class HostDevice:
         kept = [f"{name}={os.environ[name]}" for name in KEPT_VARIABLES if name in os.environ]
         return Command(
             arguments=(
-                *(env, "-i", *kept, "ORT_DISABLE_TELEMETRY=1"),
+                *(env, "-i", *kept, "ORT_DISABLE_TELEMETRY=1", "ORTLAB_END_WITH_PARENT=1"),
                 *(interpreter, "-X", "faulthandler", str(self._runner_path), argument),
             ),
             deadline_s=deadline_s,

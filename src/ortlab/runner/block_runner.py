@@ -268,6 +268,8 @@ def answer(
 
 def main(arguments: list[str]) -> int:
     """Answer the request in a file; return the exit code."""
+    if os.environ.get("ORTLAB_END_WITH_PARENT"):
+        machine.end_with_parent()
     if arguments == ["--conditions"]:
         load = machine.LoadMeter()
         time.sleep(CONDITIONS_SAMPLE_S)
