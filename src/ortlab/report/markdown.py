@@ -22,7 +22,7 @@ def escape(text: str) -> str:
     shown = shorten(visible(text), _LONGEST)
     shown = _SPECIAL.sub(lambda found: f"\\{found[0]}", shown)
     shown = re.sub(r"(@|\\#)(?=\w)", "\\1\N{WORD JOINER}", shown)
-    shown = re.sub(r"(?i)(www|https?|ftp|GH-)(?=[.\\\d])", "\\1\N{WORD JOINER}", shown)
+    shown = re.sub(r"(?i)(www|https?|ftp|mailto|xmpp|GH-)(?=[.:\d])", "\\1\N{WORD JOINER}", shown)
     return re.sub(r"^([-+=]|\d+[.)])(?=\s)", r"\\\1", shown.strip())
 
 
