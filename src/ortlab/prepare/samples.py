@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ortlab.domain import TensorSpec
-from ortlab.errors import ModelError, UsageError
+from ortlab.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,7 +144,7 @@ def _random(spec: TensorSpec, sizes: _Sizes, random: np.random.Generator) -> Arr
         return np.asarray(digits).astype(str).astype(object)
     try:
         kind = np.dtype(numpy_type(spec.element_type))
-    except Exception as error:
+    except BenchmarkError as error:
         message = f"input {spec.name!r} holds {spec.element_type}, which cannot be made up"
         raise CannotMakeUpError(message) from error
     if count * max(kind.itemsize, 8) > LARGEST_MADE_UP_BYTES:
@@ -169,8 +169,8 @@ def read_inputs(path: Path, specs: Sequence[TensorSpec]) -> tuple[InputSet, ...]
     """Read the user's inputs: an `.npz` file, or every one in a folder, sorted by name.
 
     Raises:
-        UsageError: There is none, or one cannot be read.
-        ModelError: One lacks an input of the model.
+        UsageError: There is none, one cannot be read, or it lacks an input of the model or holds
+            another type.
     """
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     if not files:
@@ -184,15 +184,38 @@ def read_inputs(path: Path, specs: Sequence[TensorSpec]) -> tuple[InputSet, ...]
                 f"cannot use the inputs in {file}: it lacks {missing[0]!r}; it holds"
                 f" {', '.join(map(repr, arrays)) or 'nothing'}"
             )
-            raise ModelError(message, next_step="save arrays by input name with numpy.savez")
-        chosen = {spec.name: _as_input(arrays[spec.name], spec) for spec in specs}
-        sets.append(InputSet(sample_id=f"given-{number:03d}", origin=file.name, arrays=chosen))
+            raise UsageError(message, next_step="save arrays by input name with numpy.savez")
+        chosen = {spec.name: _as_input(arrays[spec.name], spec, file) for spec in specs}
+        sets.append(
+            InputSet(
+                sample_id=f"given-{number:03d}",
+                origin=file.name,
+                arrays=chosen,
+                types={spec.name: spec.element_type for spec in specs},
+            )
+        )
     return tuple(sets)
 
 
-def _as_input(array: Array, spec: TensorSpec) -> Array:
-    """Turn NumPy's fixed-width strings into Python's, which ORT takes."""
-    return array.astype(object) if spec.element_type == "string" else array
+def _as_input(array: Array, spec: TensorSpec, file: Path) -> Array:
+    """Turn NumPy's own strings into Python's, and doubles into floats, its default."""
+    import numpy as np
+
+    from ortlab.tensors import numpy_type
+
+    if spec.element_type == "string":
+        return array.astype(object)
+    try:
+        wanted = np.dtype(numpy_type(spec.element_type))
+    except BenchmarkError:
+        return array  # ORT says what it makes of it
+    if not np.can_cast(array.dtype, wanted, casting="same_kind"):
+        message = (
+            f"cannot use the inputs in {file}: {spec.name!r} is {array.dtype}, and the model takes"
+            f" {spec.element_type}"
+        )
+        raise UsageError(message, next_step="save the array in the model's own type")
+    return array.astype(wanted, copy=False)
 
 
 def read_npz(path: Path) -> dict[str, Array]:
@@ -208,19 +231,6 @@ def read_npz(path: Path) -> dict[str, Array]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         message = f"cannot read {path} as .npz: {error}"
         raise UsageError(message, next_step="save arrays by name with numpy.savez") from error
-
-
-def read_calibration(path: Path) -> list[dict[str, Array]]:
-    """Read calibration samples: every `.npz` of a folder, sorted by name, or one file.
-
-    Raises:
-        UsageError: There is none, or one cannot be read.
-    """
-    files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
-    if not files:
-        message = f"cannot calibrate with {path}: it holds no .npz file"
-        raise UsageError(message, next_step="save one .npz a sample with numpy.savez")
-    return [read_npz(file) for file in files]

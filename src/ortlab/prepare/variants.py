@@ -23,6 +23,7 @@ from ortlab.domain import (
     ReleaseVerdict,
     Replay,
     TargetPlatform,
+    TensorSpec,
     Variant,
 )
 from ortlab.errors import ModelError
@@ -37,8 +38,13 @@ from ortlab.prepare.describe import Description, describe
 from ortlab.prepare.job import Job, Mark
 from ortlab.prepare.options import PrepareOptions
 from ortlab.prepare.parity import Reference, check_parity, not_checked
-from ortlab.prepare.samples import read_calibration
-from ortlab.prepare.source import SourceModel, all_graphs, given_precision, model_bytes
+from ortlab.prepare.source import (
+    SourceModel,
+    all_graphs,
+    given_precision,
+    model_bytes,
+    model_inputs,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -132,7 +138,8 @@ def plan_variants(job: Job, source: SourceModel, steps: Steps) -> Plan:
     recipes = _recipes(options, given, is_given=True) if wants_given else []
     refused, sources = [], {given: base}
     others = [p for p in options.precisions if p not in (given, Precision.FP32)]
-    for precision, made in _other_precisions(job, base, others, steps).items():
+    inputs = model_inputs(source.proto)
+    for precision, made in _other_precisions(job, base, inputs, others, steps).items():
         asked = _recipes(options, precision, is_given=False)
         if isinstance(made, str):
             refused += [RefusedVariant(variant_id=r.variant_id, reason=made) for r in asked]
@@ -177,11 +184,15 @@ def _recipes(options: PrepareOptions, precision: Precision, *, is_given: bool) -
 
 
 def _other_precisions(
-    job: Job, base: Path, precisions: Sequence[Precision], steps: Steps
+    job: Job,
+    base: Path,
+    inputs: tuple[TensorSpec, ...],
+    precisions: Sequence[Precision],
+    steps: Steps,
 ) -> Mapping[Precision, Path | str]:
     if not precisions:
         return {}
-    from ortlab.prepare.precision import make_precision_models
+    from ortlab.prepare.precision import load_calibration, make_precision_models
 
     calibration = job.options.calibration
     with steps.step(f"make {', '.join(precisions)}"):
@@ -189,7 +200,7 @@ def _other_precisions(
             base,
             job.work,
             precisions,
-            calibration=None if calibration is None else read_calibration(calibration),
+            calibration=None if calibration is None else load_calibration(calibration, inputs),
             custom_op_library=job.options.custom_op_library,
         )
 
