@@ -11,7 +11,7 @@ import simulated
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ortlab.analysis import analyze, compare_placement, compare_sizes
+from ortlab.analysis import analyze
 from ortlab.analysis.summaries import summarize_latency
 from ortlab.domain import (
     ArmSummary,
@@ -25,6 +25,7 @@ from ortlab.domain import (
     ReplayProof,
     Run,
 )
+from ortlab.placement import compare_placement
 from ortlab.wire import (
     Failure,
     FailureKind,
@@ -151,7 +152,7 @@ def test_replay_is_proven_from_executed_operators(
     assert summary.executed == executed
 
 
-# ------------------------------------------------------------------------------ placement, sizes
+# ------------------------------------------------------------------------------ placement
 
 
 def test_placement_sets_what_was_asked_beside_what_ran() -> None:
@@ -212,20 +213,6 @@ def test_prediction_of_the_arms_own_variant_is_used() -> None:
     assert row.predicted_node_count == 31
     assert row.predicted_partition_count == 2
     assert "31 nodes were predicted" in row.note
-
-
-def test_sizes_are_told_once_a_file() -> None:
-    same_file = {"model_sha256": "a" * 64, "size_bytes": 500_000, "variant_id": "runtime"}
-    arms = [
-        simulated.make_arm("onnx"),
-        simulated.make_arm("replayed", **same_file),
-        simulated.make_arm("plain", **same_file),
-    ]
-    rows = compare_sizes(simulated.make_run(simulated.make_experiment(arms), []))
-    assert [(row.variant_id, row.arm_ids, row.ratio) for row in rows] == [
-        ("onnx", ("onnx",), 1.0),
-        ("runtime", ("replayed", "plain"), 0.5),
-    ]
 
 
 # ------------------------------------------------------------------------------ recommendation

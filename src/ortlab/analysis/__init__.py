@@ -21,7 +21,6 @@ from ortlab.analysis.gate import (
     gate,
     parse_limit,
 )
-from ortlab.analysis.placement import PlacementRow, SizeRow, compare_placement, compare_sizes
 from ortlab.analysis.trust import RULES, TrustRule
 
 __all__ = [
@@ -31,16 +30,12 @@ __all__ = [
     "GateRow",
     "GateStatus",
     "NoiseFloor",
-    "PlacementRow",
     "RULES",
-    "SizeRow",
     "TrustRule",
     "analyze",
     "calibration_effects",
     "calibration_floor",
     "calibration_plan",
-    "compare_placement",
-    "compare_sizes",
     "difference",
     "gate",
     "latency_log_ratios",

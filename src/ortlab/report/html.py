@@ -58,7 +58,7 @@ def render(
         arms=arms,
         charts=_charts(run, analysis, arms, found),
         operators=view.operator_rows(arms),
-        placement=view.placement_rows(arms, prepared),
+        placement=view.placement_rows(run, arms, prepared),
         releases=view.release_ranges(prepared) if prepared else (),
         sizes=view.size_rows(run, prepared),
         conditions=conditions.condition_rows(run),

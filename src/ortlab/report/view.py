@@ -11,20 +11,15 @@ from ortlab.domain import (
     ArmSummary,
     Comparison,
     OptimizationStyle,
-    PartitionPrediction,
     PreparedModel,
     ReleaseVerdict,
     Run,
     Verdict,
 )
+from ortlab.placement import PlacementRow, compare_placement
 from ortlab.wire import MemoryKind
 
-CPU_PROVIDER = "CPUExecutionProvider"
 COLOUR_COUNT = 7
-_PREDICTED_NAMES = {
-    "NnapiExecutionProvider": ("nnapi",),
-    "CoreMLExecutionProvider": ("coreml-neuralnetwork", "coreml-mlprogram"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,78 +177,13 @@ def _most(row: OperatorRow) -> int:
     return max(count or 0 for count in row.counts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlacementRow:
-    """A provider of an arm, predicted beside measured."""
-
-    view: ArmView
-    provider: str
-    asked: bool
-    registered: bool
-    prediction: PartitionPrediction | None
-    executed: int | None
-    note: str
-
-
 def placement_rows(
-    arms: Sequence[ArmView], prepared: PreparedModel | None
-) -> tuple[PlacementRow, ...]:
-    """Return each arm's providers: asked, registered, predicted, executed."""
-    rows = []
-    for view in arms:
-        executed: dict[str, int] = {}
-        for item in view.summary.executed:
-            executed[item.provider] = executed.get(item.provider, 0) + item.count
-        asked = [provider.name for provider in view.arm.providers]
-        for name in dict.fromkeys((*asked, *view.summary.registered_providers, *executed)):
-            prediction = _prediction(view.arm, name, prepared)
-            count = executed.get(name, 0) if view.summary.executed else None
-            registered = name in view.summary.registered_providers
-            rows.append(
-                PlacementRow(
-                    view=view,
-                    provider=name,
-                    asked=name in asked,
-                    registered=registered,
-                    prediction=prediction,
-                    executed=count,
-                    note=_placement_note(
-                        name, prediction, asked=name in asked, registered=registered, count=count
-                    ),
-                )
-            )
-    return tuple(rows)
-
-
-def _prediction(
-    arm: Arm, provider: str, prepared: PreparedModel | None
-) -> PartitionPrediction | None:
-    names = _PREDICTED_NAMES.get(provider, ())
-    if prepared is None or not names:
-        return None
-    if len(names) > 1:
-        options = next((p.options for p in arm.providers if p.name == provider), {})
-        names = names[1:] if options.get("ModelFormat") == "MLProgram" else names[:1]
-    found = [p for p in prepared.predictions if p.provider in names]
-    own = [p for p in found if p.variant_id == arm.variant_id]
-    return next(iter(own or found), None)
-
-
-def _placement_note(
-    name: str,
-    prediction: PartitionPrediction | None,
-    *,
-    asked: bool,
-    registered: bool,
-    count: int | None,
-) -> str:
-    if asked and not registered:
-        return "asked for, and the session does not report it"
-    if asked and count == 0 and name != CPU_PROVIDER:
-        if prediction and prediction.supported_node_count:
-            return f"{prediction.supported_node_count} nodes were predicted and none ran here"
-        return "nothing ran here"
-    return ""
+    run: Run, arms: Sequence[ArmView], prepared: PreparedModel | None
+) -> tuple[tuple[ArmView, PlacementRow], ...]:
+    """Return each arm's providers, predicted beside measured."""
+    views = {view.arm.arm_id: view for view in arms}
+    rows = compare_placement(run, [view.summary for view in arms], prepared)
+    return tuple((views[row.arm_id], row) for row in rows)
 
 
 # ------------------------------------------------------------------------------ releases, sizes
