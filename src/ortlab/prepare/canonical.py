@@ -14,11 +14,13 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 from ortlab.domain import TensorSpec
 from ortlab.prepare.graph import Attribute, AttributeValue, Graph, Initializer, Node
 
+_ATOMS: Final = (str, int, type(None))
 _GENERATED: Final = re.compile(r"_token_\d+")
 
 
@@ -37,9 +39,12 @@ def canonical_graph(graph: Graph, outer: Mapping[str, str] | None = None) -> Gra
 
 def plain(value: Any) -> Any:
     """Return a value as JSON knows it, tagged where two types would look alike."""
-    if dataclasses.is_dataclass(value):
-        names = [item.name for item in dataclasses.fields(value)]
-        return [type(value).__name__, *(plain(getattr(value, name)) for name in names)]
+    kind: Any = type(value)
+    if kind in _ATOMS:
+        return value
+    names = _field_names(kind)
+    if names:
+        return [kind.__name__, *[plain(getattr(value, name)) for name in names]]
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -49,12 +54,17 @@ def plain(value: Any) -> Any:
     return value.hex() if isinstance(value, float) else value
 
 
+@cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    """Return the fields of a dataclass; none of another type."""
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    return tuple(item.name for item in fields)
+
+
 def digest(value: Any) -> str:
     """Return the SHA-256 of a value that :func:`plain` knows, as hexadecimal."""
-    hashed = hashlib.sha256()
-    for part in json.JSONEncoder(separators=(",", ":")).iterencode(plain(value)):
-        hashed.update(part.encode())
-    return hashed.hexdigest()
+    text = json.dumps(plain(value), separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class _Canonical:

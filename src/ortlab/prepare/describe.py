@@ -9,12 +9,18 @@ from pathlib import Path
 from ortlab.domain import ReleaseVerdict
 from ortlab.ort_releases import release_verdicts
 from ortlab.prepare.content import digest_of, read_model_file
+from ortlab.prepare.graph import Graph
 from ortlab.prepare.inspection import format_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """A variant's file; the fields are those of :class:`ortlab.domain.Variant`."""
+    """A variant's file; the fields are those of :class:`ortlab.domain.Variant`.
+
+    Attributes:
+        verdicts: What ORT releases make of it.
+        graph: Main graph.
+    """
 
     sha256: str
     content_digest: str
@@ -23,6 +29,7 @@ class Description:
     initializer_bytes: Mapping[str, int]
     saved_optimizations: Mapping[str, int]
     verdicts: tuple[ReleaseVerdict, ...]
+    graph: Graph
 
 
 def describe(path: Path) -> Description:
@@ -40,4 +47,5 @@ def describe(path: Path) -> Description:
         initializer_bytes=model.initializer_bytes(),
         saved_optimizations=model.saved_optimizations(),
         verdicts=release_verdicts(format_facts(model)),
+        graph=model.graph,
     )

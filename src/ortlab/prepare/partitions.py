@@ -42,6 +42,7 @@ def predict_partitions(
     stop_operators: Sequence[str] = (),
     *,
     custom_op_library: Path | None = None,
+    graph: Graph | None = None,
 ) -> tuple[PartitionPrediction, ...]:
     """Predict how NNAPI and both CoreML formats would split a model.
 
@@ -55,6 +56,7 @@ def predict_partitions(
         variant_id: For the result.
         stop_operators: Partitioning stop operators of NNAPI; ORT's default list if empty.
         custom_op_library: Shared library that an ``.onnx`` with custom operators needs to load.
+        graph: Main graph of the ``.ort``, when it was read already.
 
     Returns:
         One prediction for each provider.
@@ -67,7 +69,8 @@ def predict_partitions(
         check_nnapi_partitions,
     )
 
-    graph = _offered_graph(model_path, custom_op_library)
+    if graph is None:
+        graph = _offered_graph(model_path, custom_op_library)
     model = _checkable(graph)
     stops = _applied_stops(graph, stop_operators)
     fixed_sizes = True

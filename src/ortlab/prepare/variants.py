@@ -283,7 +283,7 @@ class VariantMaker:
             return Made(
                 variant=self._variant(recipe, path, found, parity),
                 verdicts=found.verdicts,
-                predictions=self._predict(recipe, path),
+                predictions=self._predict(recipe, path, found),
             )
 
     def _finish(self, recipe: Recipe, future: Future[Made]) -> Made | RefusedVariant:
@@ -360,7 +360,9 @@ class VariantMaker:
             return not_checked(None, "parity was switched off")
         return check_parity(sessions, reference, recipe.precision, self.job.options)
 
-    def _predict(self, recipe: Recipe, path: Path) -> tuple[PartitionPrediction, ...]:
+    def _predict(
+        self, recipe: Recipe, path: Path, found: Description
+    ) -> tuple[PartitionPrediction, ...]:
         """Predict for what a phone would load."""
         options = self.job.options
         if not options.predictions or recipe.target is TargetPlatform.AMD64:
@@ -372,6 +374,7 @@ class VariantMaker:
             recipe.variant_id,
             options.nnapi_stop_ops,
             custom_op_library=options.custom_op_library,
+            graph=None if recipe.style is OptimizationStyle.ONNX else found.graph,
         )
 
     def _variant(self, recipe: Recipe, path: Path, found: Description, parity: Parity) -> Variant:
