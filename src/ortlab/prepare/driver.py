@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ortlab.domain import PreparedModel
-from ortlab.errors import ModelError, OrtlabError, ToolchainError, UsageError
+from ortlab.errors import ModelError, OrtlabError, StorageError, ToolchainError, UsageError
 from ortlab.prepare.cache import is_unchanged
 from ortlab.prepare.job import (
     Job,
@@ -59,6 +59,7 @@ _WORKER_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "4000000000",
 }
+_DISK_REFUSED = ("No space left on device", "Disk quota exceeded", "File too large")
 _OUT_OF_MEMORY = ("bad_alloc", "MemoryError", "Cannot allocate memory", "out of memory")
 
 
@@ -317,6 +318,9 @@ def _death(task: _Task, completed: Completed, marks: Sequence[Mark]) -> OrtlabEr
     if any(sign in completed.stderr for sign in _OUT_OF_MEMORY):
         message = f"{where} ran out of memory"
         return ModelError(message, next_step=inspect)
+    if any(sign in completed.stderr for sign in _DISK_REFUSED):
+        message = f"{where} could not write to {task.output}: the disk is full"
+        return StorageError(message, next_step="make room, or choose another --output")
     if completed.signal_name is not None:
         message = f"{where} crashed ({completed.signal_name}) in onnx or onnxruntime"
         return ModelError(message, next_step=inspect)
