@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -44,21 +43,13 @@ from ortlab.prepare.staging import (
     storage_error,
     unique_names,
 )
+from ortlab.prepare.warm import WORKER_ENVIRONMENT, take, worker_arguments
 from ortlab.process import Command, Completed, Processes, SystemProcesses
 
 Progress = Callable[[PrepareProgress], None]
 
 _POLL_S = 0.05
 _OPTIMIZED_SUFFIX = ".optimized.onnx"
-_WORKER_ENVIRONMENT = {
-    "ORT_DISABLE_TELEMETRY": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    # glibc: keep what a session frees for the next one, in whichever thread it runs; giving it
-    # back to the system costs half the time of a conversion.
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": "4000000000",
-    "MALLOC_TRIM_THRESHOLD_": "4000000000",
-}
 _DISK_REFUSED = ("No space left on device", "Disk quota exceeded", "File too large")
 _OUT_OF_MEMORY = ("bad_alloc", "MemoryError", "Cannot allocate memory", "out of memory")
 
@@ -262,6 +253,16 @@ class _Batch:
             duration_s=time.monotonic() - started,
         )
 
+    def _run(self, job: Job, path: Path) -> Completed:
+        """Run the worker, one that waits already if there is one."""
+        waiting = take() if isinstance(self.processes, SystemProcesses) else None
+        if waiting is None:
+            return self.processes.run(_command(job, path))
+        try:
+            return waiting.run(path)
+        except OSError as error:
+            raise storage_error(error, f"cannot hand {job.model} to its worker") from error
+
     def _prepare(self, task: _Task) -> tuple[PreparedModel, bool]:
         _check_source(task.source)
         check_destination(task.destination, task.name)
@@ -280,7 +281,7 @@ class _Batch:
             except OSError as error:
                 raise storage_error(error, f"cannot write to {task.output}") from error
             task.staging = staging
-            completed = self.processes.run(_command(job, path))
+            completed = self._run(job, path)
             task.staging = None
             if not completed.succeeded or not (job.result / "manifest.json").is_file():
                 raise read_failure(staging) or _death(task, completed, read_marks(staging))
@@ -301,10 +302,10 @@ def _check_source(source: Path) -> None:
 
 def _command(job: Job, path: Path) -> Command:
     return Command(
-        arguments=(sys.executable, "-P", "-m", "ortlab.prepare.worker", str(path)),
+        arguments=worker_arguments(path),
         deadline_s=job.options.deadline_s,
         working_directory=job.directory,
-        environment={**_WORKER_ENVIRONMENT, "TMPDIR": str(job.directory)},
+        environment={**WORKER_ENVIRONMENT, "TMPDIR": str(job.directory)},
     )
 
 
@@ -312,7 +313,7 @@ def _death(task: _Task, completed: Completed, marks: Sequence[Mark]) -> OrtlabEr
     """Say how a worker ended that left no word of its own."""
     where = f"cannot prepare {task.source}: step {running_steps(marks)}"
     inspect = f"ortlab inspect {task.source}"
-    if completed.timed_out:
+    if completed.timed_out or completed.signal_name == "SIGALRM":
         message = f"{where} was not finished after {task.options.deadline_s:g} s"
         return ModelError(message, next_step="give more time with --deadline-s")
     if any(sign in completed.stderr for sign in _OUT_OF_MEMORY):

@@ -10,6 +10,8 @@ import ctypes
 import os
 import signal
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 from ortlab.errors import ModelError, OrtlabError
@@ -25,25 +27,61 @@ from ortlab.prepare.job import (
 from ortlab.prepare.memory import limit_memory
 from ortlab.prepare.source import one_line
 from ortlab.prepare.staging import storage_error
+from ortlab.prepare.warm import WAIT_S, is_gone
 
 EXIT_FAILED = 1
 
 _PR_SET_PDEATHSIG = 1
+_POLL_S = 0.002
 
 
 def main(arguments: list[str]) -> int:
     """Run one job; return the exit code of the process."""
     (path,) = arguments
+    parent = os.getppid()
     _die_with_parent()
-    job = read_job(Path(path))
+    limit_memory(None)
+    job = _receive(Path(path), parent)
+    if job is None:
+        return 0
     (job.directory / PID_FILE).write_text(str(os.getpid()), encoding="ascii")
     limit_memory(job.options.memory_limit_bytes)
+    _end_after(job.options.deadline_s)
     try:
         _prepare(job)
     except OrtlabError as error:
         write_failure(job.directory, error)
         return EXIT_FAILED
     return 0
+
+
+def _receive(path: Path, parent: int) -> Job | None:
+    """Return the job; one that is still to come is waited for, and the tools loaded meanwhile."""
+    if not path.exists():
+        _end_after(WAIT_S)
+        _load_tools()
+        while not path.exists():
+            if is_gone(parent):
+                return None
+            time.sleep(_POLL_S)
+    job = read_job(path)
+    os.chdir(job.directory)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(job.directory)
+    return job
+
+
+def _load_tools() -> None:
+    import onnx
+    import onnxruntime
+
+    from ortlab.prepare import describe, steps
+
+    assert all((onnx, onnxruntime, describe, steps))
+
+
+def _end_after(seconds: float) -> None:
+    """Have the system end this process, also when it is deep in native code."""
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _prepare(job: Job) -> None:
