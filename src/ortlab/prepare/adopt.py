@@ -25,9 +25,10 @@ from ortlab.prepare.job import Job
 from ortlab.prepare.memory import allow_memory
 from ortlab.prepare.ort_format import IDENTIFIER, read_ort
 from ortlab.prepare.parity import Reference, check_parity, make_reference, not_checked
+from ortlab.prepare.plan import Steps
 from ortlab.prepare.record import absolute_text, provenance, write_down, write_samples
 from ortlab.prepare.source import read_bytes
-from ortlab.prepare.variants import NO_REPLAY_REASON, Steps
+from ortlab.prepare.variants import NO_REPLAY_REASON
 from ortlab.wire import GraphOptimizationLevel
 
 _QUANTIZED_OPERATORS = ("QuantizeLinear", "QLinearConv", "QLinearMatMul", "MatMulNBits")

@@ -137,7 +137,7 @@ def publish(directory: Path, destination: Path) -> None:
         _sync_tree(directory)
         if destination.exists():
             if _exchange(directory, destination):
-                _sync_directory(destination.parent)
+                sync_file(destination.parent)
                 return  # the old one now has the staged name, and is removed with it
             old = directory.with_name(directory.name + ".old")
             destination.rename(old)
@@ -145,7 +145,7 @@ def publish(directory: Path, destination: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
         else:
             directory.rename(destination)
-        _sync_directory(destination.parent)
+        sync_file(destination.parent)
     except OSError as error:
         raise storage_error(error, f"cannot write {destination}") from error
 
@@ -163,11 +163,12 @@ def _exchange(first: Path, second: Path) -> bool:
 def _sync_tree(directory: Path) -> None:
     for root, _, files in os.walk(directory):
         for name in files:
-            _sync_directory(Path(root, name))
-        _sync_directory(Path(root))
+            sync_file(Path(root, name))
+        sync_file(Path(root))
 
 
-def _sync_directory(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Have a file or directory written to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

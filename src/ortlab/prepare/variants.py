@@ -1,4 +1,4 @@
-"""Which variants to make of a model, and making them: convert, load, compare, describe.
+"""Making variants: convert, load, compare, describe.
 
 Runs in the worker.
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ortlab.domain import (
     OptimizationStyle,
@@ -23,7 +22,6 @@ from ortlab.domain import (
     ReleaseVerdict,
     Replay,
     TargetPlatform,
-    TensorSpec,
     Variant,
 )
 from ortlab.errors import ModelError
@@ -35,71 +33,15 @@ from ortlab.prepare.convert import (
     save_optimized_onnx,
 )
 from ortlab.prepare.describe import Description, describe
-from ortlab.prepare.job import Job, Mark
-from ortlab.prepare.options import PrepareOptions
+from ortlab.prepare.job import Job
 from ortlab.prepare.parity import Reference, check_parity, not_checked
-from ortlab.prepare.source import (
-    SourceModel,
-    all_graphs,
-    given_precision,
-    model_bytes,
-    model_inputs,
-)
+from ortlab.prepare.plan import VARIANTS, Plan, Steps
+from ortlab.prepare.staging import sync_file
 
-if TYPE_CHECKING:
-    import onnx
-
-FP16_ORT_REASON = (
-    "an fp16 .ort is not fp16: the converter runs on the CPU provider, so Fixed style stores fp32"
-    " weights and Runtime style inserts Casts; ship fp16 as .onnx"
-)
 NO_REPLAY_REASON = (
     "its saved runtime optimizations cannot be replayed, they contradict each other (some"
     " converters wrote such files): onnxruntime says: "
 )
-
-_ONNX_DIRECTORY = "variants"
-_QUANTIZED = ("quant", "qlinear", "integer", "nbits")
-
-
-class Steps:
-    """Tells the driver which steps run, and how much of the work has begun."""
-
-    def __init__(self, announce: Callable[[Mark], None], planned: int) -> None:
-        self._announce = announce
-        self._begun = 0
-        self.planned = planned
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Mark a step's begin and its end; a step that dies has no end."""
-        self._mark(name, ended=False)
-        self._begun += 1
-        yield
-        self._mark(name, ended=True)
-
-    def _mark(self, name: str, *, ended: bool) -> None:
-        self._announce(Mark(fraction=min(1.0, self._begun / self.planned), step=name, ended=ended))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is made, and from which files.
-
-    Attributes:
-        recipes: Variants to make, in order.
-        refused: Variants asked for that cannot be made.
-        sources: Precision to the `.onnx` it is made from.
-        base: The repaired model.
-        target_matters: Precisions whose Runtime-style file depends on the CPU family: only
-            quantized operators make it differ.
-    """
-
-    recipes: tuple[Recipe, ...]
-    refused: tuple[RefusedVariant, ...]
-    sources: Mapping[Precision, Path]
-    base: Path
-    target_matters: frozenset[Precision]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,102 +61,6 @@ class Outcome:
     refused: list[RefusedVariant] = field(default_factory=list)
 
 
-# ------------------------------------------------------------------------------ what to make
-
-
-def plan_variants(job: Job, source: SourceModel, steps: Steps) -> Plan:
-    """Write the models that variants are made from, and list the variants to make.
-
-    Raises:
-        UsageError: The calibration data cannot be read.
-    """
-    options = job.options
-    given = given_precision(source.proto)
-    wants_given = Precision.FP32 in options.precisions or given in options.precisions
-    base = job.work / "base.onnx"
-    if wants_given and OptimizationStyle.ONNX in options.styles:
-        base = job.result / _ONNX_DIRECTORY / "onnx.onnx"
-    base.write_bytes(model_bytes(source))
-    recipes = _recipes(options, given, is_given=True) if wants_given else []
-    refused, sources = [], {given: base}
-    others = [p for p in options.precisions if p not in (given, Precision.FP32)]
-    inputs = model_inputs(source.proto)
-    for precision, made in _other_precisions(job, base, inputs, others, steps).items():
-        asked = _recipes(options, precision, is_given=False)
-        if isinstance(made, str):
-            refused += [RefusedVariant(variant_id=r.variant_id, reason=made) for r in asked]
-        else:
-            sources[precision] = made
-            recipes += asked
-    kept = []
-    for recipe in recipes:
-        if recipe.precision is Precision.FP16 and recipe.style is not OptimizationStyle.ONNX:
-            refused.append(RefusedVariant(variant_id=recipe.variant_id, reason=FP16_ORT_REASON))
-        else:
-            kept.append(recipe)
-    matters = set(sources) - {given} | (
-        {given} if _has_quantized_operators(source.proto) else set()
-    )
-    return Plan(
-        recipes=tuple(kept),
-        refused=tuple(refused),
-        sources=sources,
-        base=base,
-        target_matters=frozenset(matters),
-    )
-
-
-def _recipes(options: PrepareOptions, precision: Precision, *, is_given: bool) -> list[Recipe]:
-    recipes = []
-    for style in options.styles:
-        targets: Iterable[TargetPlatform | None] = options.targets
-        if style is OptimizationStyle.ONNX:
-            targets = (None,)
-        recipes += [
-            Recipe(
-                style=style,
-                target=target,
-                precision=precision,
-                level=options.level,
-                given=is_given,
-            )
-            for target in targets
-        ]
-    return recipes
-
-
-def _other_precisions(
-    job: Job,
-    base: Path,
-    inputs: tuple[TensorSpec, ...],
-    precisions: Sequence[Precision],
-    steps: Steps,
-) -> Mapping[Precision, Path | str]:
-    if not precisions:
-        return {}
-    from ortlab.prepare.precision import load_calibration, make_precision_models
-
-    calibration = job.options.calibration
-    with steps.step(f"make {', '.join(precisions)}"):
-        return make_precision_models(
-            base,
-            job.work,
-            precisions,
-            calibration=None if calibration is None else load_calibration(calibration, inputs),
-            custom_op_library=job.options.custom_op_library,
-        )
-
-
-def _has_quantized_operators(proto: onnx.ModelProto) -> bool:
-    nodes = [node for graph in all_graphs(proto.graph) for node in graph.node]
-    nodes += [node for function in proto.functions for node in function.node]
-    names = {node.op_type.lower() for node in nodes}
-    return any(sign in name for name in names for sign in _QUANTIZED)
-
-
-# ------------------------------------------------------------------------------ making them
-
-
 class VariantMaker:
     """Makes the variants of a plan in a few threads, while the caller does something else.
 
@@ -228,7 +74,8 @@ class VariantMaker:
         self._pool = pool
         self._reference: Future[Reference | None] = Future()
         self._started: list[tuple[Recipe, Future[Made]]] = []
-        self._twins: dict[tuple[Precision, OptimizationStyle], Future[Made]] = {}
+        self._written: dict[str, Future[Path]] = {}
+        self._twins: dict[tuple[Precision, OptimizationStyle], tuple[Recipe, Future[Made]]] = {}
 
     def start(self) -> None:
         """Start to make every variant; what needs the reference waits for it."""
@@ -238,6 +85,10 @@ class VariantMaker:
     def compare_with(self, reference: Reference | None) -> None:
         """Give what variants are held to; None if parity is switched off."""
         self._reference.set_result(reference)
+
+    def written(self, recipe: Recipe) -> Future[Path]:
+        """Return a variant's file, or its twin's of the same content, once it is converted."""
+        return self._written[recipe.variant_id]
 
     def give_up(self) -> None:
         """Let nobody wait for a reference that will not come."""
@@ -265,21 +116,29 @@ class VariantMaker:
         path = self._path(recipe)
         twin = self._twins.get((recipe.precision, recipe.style))
         if twin is not None:
-            return self._pool.submit(self._copy, twin, recipe, path)
-        future = self._pool.submit(self._make, recipe, path)
+            self._written[recipe.variant_id] = self._written[twin[0].variant_id]
+            return self._pool.submit(self._copy, twin[1], recipe, path)
+        written = self._written[recipe.variant_id] = Future()
+        future = self._pool.submit(self._make, recipe, path, written)
         runtime = recipe.style is OptimizationStyle.RUNTIME
         if runtime and recipe.precision not in self.plan.target_matters:
-            self._twins[recipe.precision, recipe.style] = future
+            self._twins[recipe.precision, recipe.style] = recipe, future
         return future
 
-    def _make(self, recipe: Recipe, path: Path) -> Made:
-        with self._steps.step(f"make {recipe.variant_id}"):
-            self._write(recipe, path)
+    def _make(self, recipe: Recipe, path: Path, written: Future[Path]) -> Made:
+        try:
+            with self._steps.step(f"make {recipe.variant_id}"):
+                self._write(recipe, path)
+        except BaseException as error:
+            written.set_exception(error)
+            raise
+        written.set_result(path)
         with self._steps.step(f"check {recipe.variant_id}"):
             sessions = self._load(recipe, path)
             parity = self._compare(recipe, sessions)
             del sessions
             found = describe(path)
+            sync_file(path)
             return Made(
                 variant=self._variant(recipe, path, found, parity),
                 verdicts=found.verdicts,
@@ -301,7 +160,7 @@ class VariantMaker:
             raise ModelError(message, next_step=step) from error
 
     def _path(self, recipe: Recipe) -> Path:
-        return self.job.result / _ONNX_DIRECTORY / recipe.file_name
+        return self.job.result / VARIANTS / recipe.file_name
 
     def _write(self, recipe: Recipe, path: Path) -> None:
         source = self.plan.sources[recipe.precision]
