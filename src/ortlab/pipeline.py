@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from ortlab.config import BenchSection, Config, ModelSection, PrepareSection
-from ortlab.errors import StorageError, ToolchainError, UsageError
+from ortlab.errors import StorageError, ToolchainError
+from ortlab.settings import arm_options, choices, prepare_options
 
 if TYPE_CHECKING:
     from ortlab.analysis import GateResult, NoiseFloor
-    from ortlab.bench import ArmOptions, ArmSource, RunProgress
+    from ortlab.bench import ArmSource, RunProgress
     from ortlab.doctor import Finding
     from ortlab.domain import (
         Analysis,
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from ortlab.prepare import PackageCheck, PrepareOptions, PrepareProgress, PrepareSummary
     from ortlab.report import ReportFiles
 
-Choice = TypeVar("Choice", bound=StrEnum)
 Say = Callable[[str], None]
 
 DEMO_MODEL = "ch_ppocr_mobile_v2.0_cls_infer.onnx"
@@ -60,64 +58,7 @@ class Measured:
     found: bool
 
 
-def choices(kind: type[Choice], values: Sequence[str], option: str) -> tuple[Choice, ...]:
-    """Turn words from a command line or a file into enum members.
-
-    Raises:
-        UsageError: A word is none of them; the message lists them.
-    """
-    chosen = []
-    for value in values:
-        try:
-            chosen.append(kind(value))
-        except ValueError as error:
-            known = ", ".join(kind)
-            message = f"cannot use {option} {value!r}: it is one of {known}"
-            raise UsageError(message) from error
-    return tuple(dict.fromkeys(chosen))
-
-
 # ---------------------------------------------------------------------------- prepare
-
-
-def prepare_options(model: ModelSection, section: PrepareSection) -> PrepareOptions:
-    """Translate configuration into what `prepare` takes.
-
-    Raises:
-        UsageError: A word means nothing.
-    """
-    from ortlab.domain import OptimizationStyle, Precision, TargetPlatform
-    from ortlab.prepare import PrepareOptions
-    from ortlab.wire import GraphOptimizationLevel
-
-    (level,) = choices(GraphOptimizationLevel, [section.level], "level")
-    return PrepareOptions(
-        styles=choices(OptimizationStyle, section.style, "style"),
-        targets=choices(TargetPlatform, section.target, "target"),
-        precisions=choices(Precision, section.precision, "precision"),
-        level=level,
-        input_shapes=model.input_shapes,
-        dims=model.dims,
-        inputs=_optional_path(model.inputs),
-        reference=_optional_path(model.reference),
-        calibration=_optional_path(model.calibration),
-        custom_op_library=_optional_path(model.custom_op_library),
-        type_reduction=section.type_reduction,
-        save_optimized_onnx=section.save_optimized_onnx,
-        nnapi_stop_ops=section.nnapi_stop_ops,
-        min_sqnr_db=section.min_sqnr_db,
-        min_top1_agreement=section.min_top1_agreement,
-        allow_parity_failure=section.allow_parity_failure,
-        parity=section.parity,
-        configs=section.configs,
-        predictions=section.predictions,
-        seed=section.seed,
-        deadline_s=section.deadline_s,
-    )
-
-
-def _optional_path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
 
 
 def prepare(
@@ -177,70 +118,18 @@ def prepared_at(path: Path) -> tuple[PreparedModel, Path]:
     return load_prepared(directory), directory
 
 
-def arm_options(section: BenchSection, *, say: Say) -> ArmOptions:
-    """Translate configuration into the lists that arms are crossed from.
-
-    Raises:
-        UsageError: A word means nothing.
-    """
-    from ortlab.bench import ArmOptions, parse_config_entry, parse_providers
-    from ortlab.domain import OptimizationStyle, Precision, Replay, TargetPlatform
-    from ortlab.wire import GraphOptimizationLevel, LoadMode
-
-    lists: dict[str, Any] = {
-        "styles": choices(OptimizationStyle, section.style, "style"),
-        "providers": tuple(parse_providers(text) for text in section.ep),
-        "threads": section.threads,
-        "load_modes": choices(LoadMode, section.load, "load mode"),
-        "precisions": choices(Precision, section.precision, "precision"),
-        "replays": choices(Replay, section.replay, "replay"),
-        "levels": choices(GraphOptimizationLevel, section.level, "level"),
-        "targets": choices(TargetPlatform, section.target, "target"),
-        "against": tuple(_source(text, say=say) for text in section.against),
-    }
-    if section.config:
-        lists["config_entries"] = (dict(parse_config_entry(text) for text in section.config),)
-    return ArmOptions(**{name: value for name, value in lists.items() if value})
-
-
 def _source(text: str, *, say: Say) -> ArmSource:
+    """Open what ``--against`` names: a prepared model, or a release of ONNX Runtime."""
     from ortlab.bench import ArmSource
+    from ortlab.devices import interpreter_with, names_release
+    from ortlab.process import SystemProcesses
 
-    if text.startswith("onnxruntime=="):
-        return ArmSource(runtime=str(_runtime(text, say=say)))
+    if names_release(text):
+        cache = cache_directory() / "runtimes"
+        python = interpreter_with(text, cache, processes=SystemProcesses(), say=say)
+        return ArmSource(runtime=str(python))
     prepared, path = prepared_at(Path(text))
     return ArmSource(prepared=prepared, path=path)
-
-
-def _runtime(requirement: str, *, say: Say) -> Path:
-    """Return an interpreter with another ORT release, made once and kept in the cache."""
-    from ortlab.process import Command, SystemProcesses
-
-    version = requirement.removeprefix("onnxruntime==")
-    if not version or not all(part.isdigit() for part in version.split(".")):
-        message = f"cannot measure against {requirement!r}: it is not a release"
-        raise UsageError(message, next_step="write it as onnxruntime==1.29.0")
-    home = (
-        cache_directory() / "runtimes" / f"{version}-py{sys.version_info[0]}{sys.version_info[1]}"
-    )
-    python = home / "bin" / "python"
-    if (home / "complete").exists():
-        return python
-    say(f"installing onnxruntime {version} into {home}")
-    steps = (
-        (sys.executable, "-m", "venv", "--clear", str(home)),
-        (str(python), "-m", "pip", "install", "--quiet", requirement, "numpy"),
-    )
-    for step in steps:
-        done = SystemProcesses().run(Command(arguments=step, deadline_s=600))
-        if not done.succeeded:
-            log = home.with_suffix(".log")
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text(done.stdout + done.stderr, encoding="utf-8")
-            message = f"cannot install onnxruntime {version} for this Python"
-            raise ToolchainError(message, next_step="choose another release", log_path=log)
-    (home / "complete").touch()
-    return python
 
 
 def plan(
@@ -257,7 +146,8 @@ def plan(
     from ortlab.domain import BlockCounts
 
     prepared, directory = prepared_at(path)
-    crossed = cross(prepared, directory, arm_options(section, say=say), device)
+    against = [_source(text, say=say) for text in section.against]
+    crossed = cross(prepared, directory, arm_options(section, against), device)
     for sentence in (*crossed.left_out, *crossed.notes):
         say(f"note: {sentence}")
     floor = load_floor(state_directory(), device.info.device_id)
@@ -521,6 +411,8 @@ def run_config(
         OrtlabError: Of the step that failed; the steps before it are kept.
     """
 
+    from ortlab.devices import names_release
+
     def absolute(text: str | None) -> str | None:
         return None if text is None else str(base / text)
 
@@ -542,8 +434,7 @@ def run_config(
         config.bench,
         output=str(base / config.bench.output),
         against=tuple(
-            text if text.startswith("onnxruntime==") else str(base / text)
-            for text in config.bench.against
+            text if names_release(text) else str(base / text) for text in config.bench.against
         ),
     )
     measured = bench(

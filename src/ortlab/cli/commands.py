@@ -19,6 +19,7 @@ from ortlab.errors import (
     StorageError,
     UsageError,
 )
+from ortlab.settings import prepare_options
 
 
 def listed(values: Sequence[str] | None) -> tuple[str, ...]:
@@ -67,7 +68,7 @@ def prepare(*, models: Sequence[Path], output: Path, as_json: bool, **options: A
         summary = pipeline.prepare(
             models,
             output,
-            pipeline.prepare_options(model, section),
+            prepare_options(model, section),
             jobs=options["jobs"],
             stop_on_failure=options["fail_fast"],
             say=progress.update,

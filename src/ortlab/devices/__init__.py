@@ -7,11 +7,12 @@ and back, and says of a program that left no valid answer what became of it.
 from __future__ import annotations
 
 from ortlab.devices.host import HostDevice
+from ortlab.devices.runtimes import interpreter_with, names_release
 from ortlab.domain import Device
 from ortlab.errors import UsageError
 from ortlab.process import Processes, SystemProcesses
 
-__all__ = ["HostDevice", "device_ids", "open_device"]
+__all__ = ["HostDevice", "device_ids", "interpreter_with", "names_release", "open_device"]
 
 HOST = "host"
 
