@@ -189,7 +189,10 @@ def bench(
         list[str] | None, typer.Option(help="Graph optimization levels at load.")
     ] = None,
     config: Annotated[
-        list[str] | None, typer.Option(help="Session config entry for every arm: key=value.")
+        list[str] | None,
+        typer.Option(
+            help="Session config entry: key=value; several values of one key are crossed."
+        ),
     ] = None,
     against: Annotated[
         list[str] | None,
