@@ -165,6 +165,16 @@ def plan(
     return plan_experiment(crossed.arms, prepared, directory, device.info, options)
 
 
+def expected_s(experiment: Experiment) -> tuple[float, float]:
+    """Return the seconds an experiment takes if its first look decides, and if only its last."""
+    from ortlab.bench import NextBlock, next_block, progress_of
+
+    step = next_block(experiment, ())
+    assert isinstance(step, NextBlock)
+    progress = progress_of(experiment, (), step, "")
+    return progress.least_s, progress.most_s
+
+
 def bench(
     path: Path,
     section: BenchSection,

@@ -211,6 +211,8 @@ def _dry_run(prepared: Path, section: BenchSection, *, as_json: bool) -> int:
         tables.show_arms(experiment)
         looks = ", ".join(str(look) for look in experiment.rule.looks)
         render.say(f"looks at the data after {looks} rounds")
+        least_s, most_s = pipeline.expected_s(experiment)
+        render.say(f"takes about {least_s / 60:.1f} to {most_s / 60:.1f} minutes")
     return 0
 
 
