@@ -124,8 +124,7 @@ def inspect(*, file: Path, package: Path | None, releases: Sequence[str], as_jso
             render.show_json(prepared)
         else:
             tables.show_prepared(prepared)
-            for variant_id, verdicts in prepared.compatibility.items():
-                tables.show_releases(f"ORT releases for {variant_id}", verdicts)
+            tables.show_prepared_details(prepared)
         return 0
     from ortlab.prepare import inspect_file
 

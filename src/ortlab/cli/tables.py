@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,35 @@ def show_prepared(model: PreparedModel) -> None:
         render.say(f"not made: {refused.variant_id}: {refused.reason}")
     for sentence in (*model.findings, *model.repairs):
         render.say(f"- {sentence}")
+
+
+def show_prepared_details(model: PreparedModel) -> None:
+    """Print what reduced builds need, what providers would take, and which releases load it."""
+    if model.predictions:
+        render.show_table(
+            "predicted for execution providers",
+            ("variant", "provider", "nodes", "partitions", "not taken"),
+            [
+                (
+                    item.variant_id,
+                    item.provider,
+                    f"{item.supported_node_count} of {item.node_count}",
+                    str(item.partition_count),
+                    ", ".join(item.unsupported_operators),
+                )
+                for item in model.predictions
+            ],
+            right=(2, 3),
+        )
+    for config in model.configs:
+        types = ", with element types" if config.type_reduction else ""
+        minimal = "extended" if config.extended_minimal_build else "any"
+        render.say(f"{config.path}: {config.style}{types}; minimal build: {minimal}")
+    for recipe in model.recipes:
+        render.say(f"{recipe.platform}: {shlex.join(recipe.command)}")
+        render.say(f"  {recipe.note}")
+    for variant_id, verdicts in model.compatibility.items():
+        show_releases(f"ORT releases for {variant_id}", verdicts)
 
 
 def show_inspection(found: Inspection) -> None:
