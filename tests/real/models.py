@@ -259,12 +259,23 @@ def integers() -> onnx.ModelProto:
 
 
 def picky() -> onnx.ModelProto:
-    """Refuses every made-up input: its string input must be numbers with a decimal point."""
-    nodes = [
-        helper.make_node("Reshape", ["x", "shape"], ["y"]),
-    ]
-    inputs = [value("x", FLOAT, ["n"]), value("shape", TensorProto.INT64, [2])]
+    """Refuses every made-up input: 13 elements in a shape of two made-up numbers."""
+    nodes = [helper.make_node("Reshape", ["x", "shape"], ["y"])]
+    inputs = [value("x", FLOAT, [13]), value("shape", TensorProto.INT64, [2])]
     return model(nodes, inputs, [value("y", FLOAT, [None, None])])
+
+
+def custom() -> onnx.ModelProto:
+    """An operator of onnxruntime-extensions, then a MatMul."""
+    rng = np.random.default_rng(6)
+    weight = constant("w", rng.standard_normal((8, 4)).astype(np.float32))
+    nodes = [
+        helper.make_node("NegPos", ["x"], ["n", "p"], domain="ai.onnx.contrib"),
+        helper.make_node("Sub", ["p", "n"], ["a"]),
+        helper.make_node("MatMul", ["a", "w"], ["y"]),
+    ]
+    inputs, outputs = [value("x", FLOAT, [2, 8])], [value("y", FLOAT, [2, 4])]
+    return model(nodes, inputs, outputs, [weight], domains=[("ai.onnx.contrib", 1)])
 
 
 def with_external_data(path: Path) -> Path:

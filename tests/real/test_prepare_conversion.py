@@ -14,9 +14,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from models import BUILT, build
+from models import BUILT, build, custom
 
-from ortlab.domain import OptimizationStyle, PreparedModel, TargetPlatform, Variant
+from ortlab.domain import OptimizationStyle, ParityStatus, PreparedModel, TargetPlatform, Variant
 from ortlab.prepare import PrepareOptions, prepare_models
 from ortlab.prepare.content import content_digest, semantic_difference
 
@@ -39,7 +39,9 @@ def prepare(sources: list[Path], output: Path, **options: object) -> dict[str, P
     return {r.source.stem: r.prepared for r in summary.results if r.prepared is not None}
 
 
-def convert_with_ort(model: Path, output: Path, target: TargetPlatform) -> dict[str, Path]:
+def convert_with_ort(
+    model: Path, output: Path, target: TargetPlatform, library: Path | None = None
+) -> dict[str, Path]:
     """Run ORT's own converter; return its file for each style."""
     from onnxruntime.tools import convert_onnx_models_to_ort as converter
 
@@ -51,11 +53,14 @@ def convert_with_ort(model: Path, output: Path, target: TargetPlatform) -> dict[
             output_dir=output,
             optimization_styles=list(converter.OptimizationStyle),
             target_platform=target.value,
+            custom_op_library_path=library,
         )
     return {"fixed": output / "m.ort", "runtime": output / "m.with_runtime_opt.ort"}
 
 
-def assert_equal_to_ort(directory: Path, prepared: PreparedModel, scratch: Path) -> int:
+def assert_equal_to_ort(
+    directory: Path, prepared: PreparedModel, scratch: Path, library: Path | None = None
+) -> int:
     """Compare every `.ort` variant; return how many were."""
     base = directory / prepared.variant("onnx").path
     ours: dict[TargetPlatform, list[Variant]] = {}
@@ -63,7 +68,7 @@ def assert_equal_to_ort(directory: Path, prepared: PreparedModel, scratch: Path)
         if variant.target is not None:
             ours.setdefault(variant.target, []).append(variant)
     for target, variants in ours.items():
-        theirs = convert_with_ort(base, scratch / target.value, target)
+        theirs = convert_with_ort(base, scratch / target.value, target, library)
         for variant in variants:
             path, reference = directory / variant.path, theirs[variant.style.value]
             if content_digest(reference) != variant.content_digest:
@@ -124,3 +129,17 @@ def test_fixed_sizes_convert_as_ort_converts_them(
     }
     assert fused["fixed-arm"] == 31
     assert prepared.variant("runtime-arm").saved_optimizations == {"ConvActivationFusion": 24}
+
+
+@pytest.mark.requires("custom_ops")
+def test_a_custom_operator_converts_as_ort_converts_it(tmp_path: Path) -> None:
+    import onnxruntime_extensions
+
+    library = Path(onnxruntime_extensions.get_library_path())
+    source = tmp_path / "custom.onnx"
+    source.write_bytes(custom().SerializeToString())
+    options = {"custom_op_library": library, "parity": True}
+    prepared = prepare([source], tmp_path / "out", **options)["custom"]
+    assert assert_equal_to_ort(tmp_path / "out/custom", prepared, tmp_path, library) == 4
+    assert {v.parity.status for v in prepared.variants} == {ParityStatus.PASSED}
+    assert prepared.custom_op_library == str(library)

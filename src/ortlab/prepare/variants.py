@@ -162,6 +162,9 @@ class VariantMaker:
     def _path(self, recipe: Recipe) -> Path:
         return self.job.result / VARIANTS / recipe.file_name
 
+    def _optimized(self, variant_id: str) -> Path:
+        return self.job.result / "optimized" / f"{variant_id}.optimized.onnx"
+
     def _write(self, recipe: Recipe, path: Path) -> None:
         source = self.plan.sources[recipe.precision]
         library = self.job.options.custom_op_library
@@ -171,19 +174,17 @@ class VariantMaker:
             return
         convert(recipe, source, path, library)
         if self.job.options.save_optimized_onnx:
-            directory = self.job.result / "optimized"
-            directory.mkdir(exist_ok=True)
-            saved = directory / f"{recipe.variant_id}.optimized.onnx"
+            saved = self._optimized(recipe.variant_id)
+            saved.parent.mkdir(exist_ok=True)
             save_optimized_onnx(recipe, source, saved, library)
 
     def _copy(self, twin: Future[Made], recipe: Recipe, path: Path) -> Made:
         """Give a file that is the same for both CPU families its second name."""
         made = twin.result()
-        first = self.job.result / made.variant.path
-        try:
-            os.link(first, path)
-        except OSError:
-            shutil.copyfile(first, path)
+        _link(self.job.result / made.variant.path, path)
+        if self.job.options.save_optimized_onnx:
+            first = self._optimized(made.variant.variant_id)
+            _link(first, self._optimized(recipe.variant_id))
         variant = replace(
             made.variant,
             variant_id=recipe.variant_id,
@@ -253,6 +254,14 @@ class VariantMaker:
             parity=parity,
             notes=_notes(recipe, found.saved_optimizations),
         )
+
+
+def _link(first: Path, second: Path) -> None:
+    """Give a file a second name, or copy it where the disk cannot."""
+    try:
+        os.link(first, second)
+    except OSError:
+        shutil.copyfile(first, second)
 
 
 def _notes(recipe: Recipe, saved_optimizations: Mapping[str, int]) -> tuple[str, ...]:
