@@ -30,10 +30,10 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code; see ``errors.py``.
     """
-    if arguments[:1] == ["prepare"] and not {"-h", "--help"} & set(arguments):
+    if arguments[:1] == ["prepare"]:
         from ortlab.prepare import warm
 
-        warm.start()  # its worker loads onnxruntime while we load our own modules
+        warm.start_for(arguments)  # its worker loads onnxruntime while we load our own modules
     import typer
 
     from ortlab.cli.app import app

@@ -14,7 +14,8 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,6 +96,21 @@ class WarmWorker:
 def worker_arguments(job: Path) -> tuple[str, ...]:
     """Return how a worker is started: ``-P`` keeps the user's directory out of its imports."""
     return (sys.executable, "-P", "-m", "ortlab.prepare.worker", str(job))
+
+
+def start_for(arguments: Sequence[str]) -> None:
+    """Start a worker if a command line is one that will need it.
+
+    Args:
+        arguments: Without the program's name. Where the output directory is there already, the
+            model is likely to be found unchanged.
+    """
+    if list(arguments[:1]) != ["prepare"] or {"-h", "--help"} & set(arguments):
+        return
+    named = [b for a, b in pairwise(arguments) if a in ("-o", "--output")]
+    named += [a.partition("=")[2] for a in arguments if a.startswith("--output=")]
+    if not Path([*named, "prepared"][0]).exists():
+        start()
 
 
 def start() -> None:

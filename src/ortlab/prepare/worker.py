@@ -7,6 +7,7 @@ the driver's. What the worker can tell itself it writes to `failure.json`.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -33,11 +34,13 @@ EXIT_FAILED = 1
 
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.002
+_COLLECT_EVERY = 100_000
 
 
 def main(arguments: list[str]) -> int:
     """Run one job; return the exit code of the process."""
     (path,) = arguments
+    gc.set_threshold(_COLLECT_EVERY)  # parsing makes many objects and no cycles
     parent = os.getppid()
     _die_with_parent()
     limit_memory(None)
