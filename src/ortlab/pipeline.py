@@ -481,6 +481,7 @@ def demo_config(output: Path) -> Config:
             min_rounds=first,
             max_rounds=last,
             block_s=DEMO_BLOCK_S,
+            threads=(1,),  # two threads on two cores meet whatever else runs there
             seed=0,
         ),
     )

@@ -100,7 +100,10 @@ def _parity(
     for way in ways:
         try:
             session = load_variant(
-                path, replay=way, custom_op_library=job.options.custom_op_library
+                path,
+                replay=way,
+                custom_op_library=job.options.custom_op_library,
+                runs=job.options.parity,
             )
         except OrtRefusedError as error:
             cause = NO_REPLAY_REASON if way is Replay.ON else "onnxruntime says: "

@@ -71,6 +71,8 @@ class SessionRequest:
         saved_to: File that the optimized model is written to, or None.
         disabled_optimizers: By ORT's names.
         custom_op_library: Shared library to register, or None.
+        runs: Whether the session will run. One that only converts or loads plans no reuse of
+            memory, which takes most of the time of loading a large graph and is in no file.
     """
 
     model: Path
@@ -79,6 +81,7 @@ class SessionRequest:
     saved_to: Path | None = None
     disabled_optimizers: tuple[str, ...] = ()
     custom_op_library: Path | None = None
+    runs: bool = False
 
 
 _STAGED_FILE = re.compile(r"Load model from .*? failed: ?")
@@ -100,6 +103,7 @@ def open_session(request: SessionRequest) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
+    options.enable_mem_reuse = request.runs
     options.graph_optimization_level = _ort_level(request.level)
     if request.custom_op_library is not None:
         register_custom_ops(options, request.custom_op_library)
@@ -239,6 +243,7 @@ def load_variant(
     replay: Replay,
     level: GraphOptimizationLevel = GraphOptimizationLevel.ALL,
     custom_op_library: Path | None = None,
+    runs: bool = True,
 ) -> Any:
     """Load a variant as a device would.
 
@@ -247,6 +252,7 @@ def load_variant(
         replay: ON applies saved optimizations; OFF does not, at a level that never does.
         level: Used unless replay is OFF.
         custom_op_library: Shared library to register, or None.
+        runs: Whether the session will run.
 
     Raises:
         OrtRefusedError: ORT refuses it.
@@ -259,6 +265,7 @@ def load_variant(
         level=GraphOptimizationLevel.BASIC if replay is Replay.OFF else level,
         entries=entries,
         custom_op_library=custom_op_library,
+        runs=runs,
     )
     return open_session(request)
 

@@ -105,6 +105,7 @@ def _reference_session(model: Path, custom_op_library: Path | None, source: Path
                     level=level,
                     entries={"session.disable_prepacking": "1"},
                     custom_op_library=custom_op_library,
+                    runs=True,
                 )
             )
         except OrtRefusedError as error:

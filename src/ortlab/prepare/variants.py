@@ -206,7 +206,12 @@ class VariantMaker:
         for way in ways:
             try:
                 sessions.append(
-                    load_variant(path, replay=way, custom_op_library=options.custom_op_library)
+                    load_variant(
+                        path,
+                        replay=way,
+                        custom_op_library=options.custom_op_library,
+                        runs=options.parity,
+                    )
                 )
             except OrtRefusedError as error:
                 if way is not Replay.ON:
