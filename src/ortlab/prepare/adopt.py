@@ -103,7 +103,7 @@ def _parity(
                 path,
                 replay=way,
                 custom_op_library=job.options.custom_op_library,
-                runs=job.options.parity,
+                plans_reuse=reference is not None and not reference.small,
             )
         except OrtRefusedError as error:
             cause = NO_REPLAY_REASON if way is Replay.ON else "onnxruntime says: "

@@ -71,8 +71,9 @@ class SessionRequest:
         saved_to: File that the optimized model is written to, or None.
         disabled_optimizers: By ORT's names.
         custom_op_library: Shared library to register, or None.
-        runs: Whether the session will run. One that only converts or loads plans no reuse of
-            memory, which takes most of the time of loading a large graph and is in no file.
+        plans_reuse: Whether memory of values that are used up is given to others. Planning it
+            takes most of the time of loading a large graph, is in no file, and is needed only to
+            run large models.
     """
 
     model: Path
@@ -81,7 +82,7 @@ class SessionRequest:
     saved_to: Path | None = None
     disabled_optimizers: tuple[str, ...] = ()
     custom_op_library: Path | None = None
-    runs: bool = False
+    plans_reuse: bool = False
 
 
 _STAGED_FILE = re.compile(r"Load model from .*? failed: ?")
@@ -103,7 +104,7 @@ def open_session(request: SessionRequest) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
-    options.enable_mem_reuse = request.runs
+    options.enable_mem_reuse = request.plans_reuse
     options.graph_optimization_level = _ort_level(request.level)
     if request.custom_op_library is not None:
         register_custom_ops(options, request.custom_op_library)
@@ -243,7 +244,7 @@ def load_variant(
     replay: Replay,
     level: GraphOptimizationLevel = GraphOptimizationLevel.ALL,
     custom_op_library: Path | None = None,
-    runs: bool = True,
+    plans_reuse: bool = True,
 ) -> Any:
     """Load a variant as a device would.
 
@@ -252,7 +253,7 @@ def load_variant(
         replay: ON applies saved optimizations; OFF does not, at a level that never does.
         level: Used unless replay is OFF.
         custom_op_library: Shared library to register, or None.
-        runs: Whether the session will run.
+        plans_reuse: Whether the session will run a large model.
 
     Raises:
         OrtRefusedError: ORT refuses it.
@@ -265,7 +266,7 @@ def load_variant(
         level=GraphOptimizationLevel.BASIC if replay is Replay.OFF else level,
         entries=entries,
         custom_op_library=custom_op_library,
-        runs=runs,
+        plans_reuse=plans_reuse,
     )
     return open_session(request)
 

@@ -6,6 +6,7 @@ framework's own outputs.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 ORIGINAL = "original"
 DEFAULT_MIN_SQNR_DB = 10.0
 
+_SMALL_BYTES = 200 * 2**20
+
 _SEVERITY = (ParityStatus.FAILED, ParityStatus.NOT_CHECKED, ParityStatus.PASSED)
 
 
@@ -51,11 +54,14 @@ class Reference:
         name: ``original`` or the name of the reference file.
         samples: Inputs and outputs by name.
         reason: Why there is nothing to compare with; empty otherwise.
+        small: Whether all values in between fit into memory at once with ease, so that sessions
+            need not plan its reuse.
     """
 
     name: str
     samples: tuple[tuple[InputSet, Mapping[str, Array]], ...]
     reason: str = ""
+    small: bool = False
 
 
 def make_reference(
@@ -73,7 +79,31 @@ def make_reference(
         ModelError: ORT does not load the model, or it refuses the user's own inputs.
         UsageError: A file of the user's cannot be read.
     """
-    session = _reference_session(model, options.custom_op_library, source)
+    try:
+        before = _peak_bytes()
+        found = _run_reference(model, specs, options, source, plans_reuse=False)
+        small = _peak_bytes() - before < _SMALL_BYTES
+    except MemoryError:
+        found, small = _run_reference(model, specs, options, source, plans_reuse=True), False
+    return replace(found, small=small)
+
+
+def _peak_bytes() -> int:
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _run_reference(
+    model: Path,
+    specs: Sequence[TensorSpec],
+    options: PrepareOptions,
+    source: Path,
+    *,
+    plans_reuse: bool,
+) -> Reference:
+    session = _reference_session(model, options.custom_op_library, source, plans_reuse=plans_reuse)
     name = options.reference.name if options.reference else ORIGINAL
     reason, samples = "", []
     if options.inputs is not None:
@@ -95,7 +125,9 @@ def make_reference(
     return Reference(name=name, samples=tuple(samples), reason=reason)
 
 
-def _reference_session(model: Path, custom_op_library: Path | None, source: Path) -> Any:
+def _reference_session(
+    model: Path, custom_op_library: Path | None, source: Path, *, plans_reuse: bool
+) -> Any:
     refusal: OrtRefusedError | None = None
     for level in (GraphOptimizationLevel.DISABLED, GraphOptimizationLevel.BASIC):
         try:
@@ -105,7 +137,7 @@ def _reference_session(model: Path, custom_op_library: Path | None, source: Path
                     level=level,
                     entries={"session.disable_prepacking": "1"},
                     custom_op_library=custom_op_library,
-                    runs=True,
+                    plans_reuse=plans_reuse,
                 )
             )
         except OrtRefusedError as error:

@@ -134,9 +134,7 @@ class VariantMaker:
             raise
         written.set_result(path)
         with self._steps.step(f"check {recipe.variant_id}"):
-            sessions = self._load(recipe, path)
-            parity = self._compare(recipe, sessions)
-            del sessions
+            parity = self._accept(recipe, path, self._reference.result())
             found = describe(path)
             sync_file(path)
             return Made(
@@ -194,13 +192,13 @@ class VariantMaker:
         )
         return Made(variant=variant, verdicts=made.verdicts)
 
-    def _load(self, recipe: Recipe, path: Path) -> list[Any]:
-        """Load a variant in every way it will be loaded."""
+    def _accept(self, recipe: Recipe, path: Path, reference: Reference | None) -> Parity:
+        """Load a variant in every way it will be loaded, and hold its outputs to the reference."""
         options = self.job.options
         ways = [Replay.DEFAULT]
         if recipe.style is OptimizationStyle.RUNTIME:
             ways = [Replay.OFF, Replay.ON]
-        elif not options.parity and recipe.style is not OptimizationStyle.ONNX:
+        elif reference is None and recipe.style is not OptimizationStyle.ONNX:
             ways = []  # the conversion was a session already
         sessions: list[Any] = []
         for way in ways:
@@ -210,20 +208,16 @@ class VariantMaker:
                         path,
                         replay=way,
                         custom_op_library=options.custom_op_library,
-                        runs=options.parity,
+                        plans_reuse=reference is not None and not reference.small,
                     )
                 )
             except OrtRefusedError as error:
                 if way is not Replay.ON:
                     raise
                 raise OrtRefusedError(NO_REPLAY_REASON + str(error)) from error
-        return sessions
-
-    def _compare(self, recipe: Recipe, sessions: list[Any]) -> Parity:
-        reference = self._reference.result()
         if reference is None:
             return not_checked(None, "parity was switched off")
-        return check_parity(sessions, reference, recipe.precision, self.job.options)
+        return check_parity(sessions, reference, recipe.precision, options)
 
     def _predict(
         self, recipe: Recipe, path: Path, found: Description
