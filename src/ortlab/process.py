@@ -13,6 +13,7 @@ import logging
 import os
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,7 +116,7 @@ class SystemProcesses:
             started = time.monotonic()
             child = _start(command, stdin, stdout, stderr)
             try:
-                _limit(child.pid, command)
+                _limit(child.pid, command)  # no harm where it was started with them
                 ended = _wait(child, started + command.deadline_s, (stdout, stderr))
             finally:
                 _end_group(child.pid)
@@ -177,7 +178,7 @@ def _start(command: Command, stdin: int, stdout: int, stderr: int) -> subprocess
     program = command.arguments[0]
     try:
         return subprocess.Popen(
-            command.arguments,
+            _limited(command),
             cwd=command.working_directory,
             env={**os.environ, **command.environment},
             stdin=stdin,
@@ -197,21 +198,41 @@ def _start(command: Command, stdin: int, stdout: int, stderr: int) -> subprocess
         raise ToolchainError(message, next_step="ortlab doctor") from error
 
 
+def _limits(command: Command) -> dict[str, int]:
+    """Return the limits as the `prlimit` program names them; a stricter one of ours stays."""
+    wanted = {
+        "as": (resource.RLIMIT_AS, command.memory_limit_bytes),
+        "fsize": (resource.RLIMIT_FSIZE, command.file_size_limit_bytes),
+    }
+    limits = {}
+    for name, (kind, limit) in wanted.items():
+        _, ours = resource.getrlimit(kind)
+        if limit is not None and (ours == resource.RLIM_INFINITY or limit < ours):
+            limits[name] = limit
+    return limits
+
+
+def _limited(command: Command) -> tuple[str, ...]:
+    """Return what to start so that the limits hold from the program's first moment.
+
+    A function run between fork and exec is unsafe with threads, and limits set from outside come
+    late on a busy machine; `prlimit` of util-linux sets its own and becomes the program.
+    """
+    limits = _limits(command)
+    tool = shutil.which("prlimit") if limits else None
+    if tool is None or shutil.which(command.arguments[0]) is None:
+        return command.arguments
+    return (tool, *(f"--{name}={size}:{size}" for name, size in limits.items()), *command.arguments)
+
+
 def _limit(pid: int, command: Command) -> None:
-    """Set the limits from outside: a function run between fork and exec is unsafe with threads."""
+    """Set the limits from outside, where there is no `prlimit` program."""
     if not hasattr(resource, "prlimit"):  # macOS
         return
-    wanted = (
-        (resource.RLIMIT_AS, command.memory_limit_bytes),
-        (resource.RLIMIT_FSIZE, command.file_size_limit_bytes),
-    )
+    kinds = {"as": resource.RLIMIT_AS, "fsize": resource.RLIMIT_FSIZE}
     with contextlib.suppress(ProcessLookupError):
-        for kind, limit in wanted:
-            if limit is None:
-                continue
-            _, ours = resource.prlimit(pid, kind)
-            if ours == resource.RLIM_INFINITY or limit < ours:  # a lower one may not be raised
-                resource.prlimit(pid, kind, (limit, limit))
+        for name, limit in _limits(command).items():
+            resource.prlimit(pid, kinds[name], (limit, limit))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
