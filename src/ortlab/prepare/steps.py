@@ -18,6 +18,7 @@ from ortlab.prepare.job import Job, Mark
 from ortlab.prepare.memory import allow_memory, weight_bytes
 from ortlab.prepare.parity import Reference, make_reference
 from ortlab.prepare.plan import Plan, Steps, plan_variants
+from ortlab.prepare.reader import Reader
 from ortlab.prepare.record import absolute_text, provenance, write_down, write_samples
 from ortlab.prepare.repair import check, repair
 from ortlab.prepare.source import SourceModel, model_inputs, read_model
@@ -27,12 +28,13 @@ _STEPS_BESIDE_VARIANTS = 6
 _LARGE_WEIGHTS_BYTES = 256 * 2**20
 
 
-def prepare_one(job: Job, announce: Callable[[Mark], None]) -> None:
+def prepare_one(job: Job, announce: Callable[[Mark], None], reader: Reader | None = None) -> None:
     """Prepare one model into ``job.result``.
 
     Args:
         job: What to do.
         announce: Told of each step as it begins and ends; also from a second thread.
+        reader: Process that reads finished files; this one does if None.
 
     Raises:
         ModelError: The model is invalid, refused, or cannot be converted.
@@ -56,8 +58,8 @@ def prepare_one(job: Job, announce: Callable[[Mark], None]) -> None:
         plan = plan_variants(job, source, steps)
     steps.planned += 2 * len(plan.recipes)
     threads = 2 if weights <= _LARGE_WEIGHTS_BYTES else 1
-    with ThreadPoolExecutor(threads) as pool:
-        maker = VariantMaker(job, plan, steps, pool)
+    with ThreadPoolExecutor(1) as describing, ThreadPoolExecutor(threads) as pool:
+        maker = VariantMaker(job, plan, steps, pool, describing, reader)
         maker.start()
         try:
             with steps.step("check"):

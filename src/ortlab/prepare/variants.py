@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from ortlab.domain import (
     OptimizationStyle,
@@ -32,11 +32,15 @@ from ortlab.prepare.convert import (
     load_variant,
     save_optimized_onnx,
 )
-from ortlab.prepare.describe import Description, describe
+from ortlab.prepare.describe import Description, Predict, describe, predicted
 from ortlab.prepare.job import Job
 from ortlab.prepare.parity import Reference, check_parity, not_checked
 from ortlab.prepare.plan import VARIANTS, Plan, Steps
+from ortlab.prepare.reader import Reader
 from ortlab.prepare.staging import sync_file
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
 
 NO_REPLAY_REASON = (
     "its saved runtime optimizations cannot be replayed, they contradict each other (some"
@@ -67,11 +71,21 @@ class VariantMaker:
     ORT, hashing and comparison leave Python's lock free, so two threads use two cores.
     """
 
-    def __init__(self, job: Job, plan: Plan, steps: Steps, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        job: Job,
+        plan: Plan,
+        steps: Steps,
+        pool: ThreadPoolExecutor,
+        describing: ThreadPoolExecutor,
+        reader: Reader | None,
+    ) -> None:
         self.job = job
         self.plan = plan
         self._steps = steps
         self._pool = pool
+        self._describing = describing
+        self._reader = reader
         self._reference: Future[Reference | None] = Future()
         self._started: list[tuple[Recipe, Future[Made]]] = []
         self._written: dict[str, Future[Path]] = {}
@@ -134,13 +148,14 @@ class VariantMaker:
             raise
         written.set_result(path)
         with self._steps.step(f"check {recipe.variant_id}"):
+            describing = self._describing.submit(self._describe, recipe, path)
             parity = self._accept(recipe, path, self._reference.result())
-            found = describe(path)
+            found = self._with_onnx_prediction(recipe, path, describing.result())
             sync_file(path)
             return Made(
                 variant=self._variant(recipe, path, found, parity),
                 verdicts=found.verdicts,
-                predictions=self._predict(recipe, path, found),
+                predictions=found.predictions,
             )
 
     def _finish(self, recipe: Recipe, future: Future[Made]) -> Made | RefusedVariant:
@@ -219,22 +234,25 @@ class VariantMaker:
             return not_checked(None, "parity was switched off")
         return check_parity(sessions, reference, recipe.precision, options)
 
-    def _predict(
-        self, recipe: Recipe, path: Path, found: Description
-    ) -> tuple[PartitionPrediction, ...]:
-        """Predict for what a phone would load."""
+    def _to_predict(self, recipe: Recipe) -> Predict | None:
+        """Predictions are for what a phone would load."""
         options = self.job.options
         if not options.predictions or recipe.target is TargetPlatform.AMD64:
-            return ()
-        from ortlab.prepare.partitions import predict_partitions
+            return None
+        return Predict(variant_id=recipe.variant_id, stop_operators=options.nnapi_stop_ops)
 
-        return predict_partitions(
-            path,
-            recipe.variant_id,
-            options.nnapi_stop_ops,
-            custom_op_library=options.custom_op_library,
-            graph=None if recipe.style is OptimizationStyle.ONNX else found.graph,
-        )
+    def _describe(self, recipe: Recipe, path: Path) -> Description:
+        call = self._reader.call if self._reader else _call
+        return call(describe, path, self._to_predict(recipe))
+
+    def _with_onnx_prediction(self, recipe: Recipe, path: Path, found: Description) -> Description:
+        """Predict for an `.onnx` too: ORT must load it, which the reader never does."""
+        predict = self._to_predict(recipe)
+        if predict is None or recipe.style is not OptimizationStyle.ONNX:
+            return found
+        library = self.job.options.custom_op_library
+        predictions, notes = predicted(path, predict, custom_op_library=library)
+        return replace(found, predictions=predictions, notes=notes)
 
     def _variant(self, recipe: Recipe, path: Path, found: Description, parity: Parity) -> Variant:
         return Variant(
@@ -251,8 +269,14 @@ class VariantMaker:
             initializer_bytes=found.initializer_bytes,
             saved_optimizations=found.saved_optimizations,
             parity=parity,
-            notes=_notes(recipe, found.saved_optimizations),
+            notes=(*_notes(recipe, found.saved_optimizations), *found.notes),
         )
+
+
+def _call(
+    function: Callable[Arguments, Answer], *arguments: Arguments.args, **options: Arguments.kwargs
+) -> Answer:
+    return function(*arguments, **options)
 
 
 def _link(first: Path, second: Path) -> None:

@@ -26,6 +26,7 @@ from ortlab.prepare.job import (
     write_mark,
 )
 from ortlab.prepare.memory import limit_memory
+from ortlab.prepare.reader import Reader
 from ortlab.prepare.source import one_line
 from ortlab.prepare.staging import storage_error
 from ortlab.prepare.warm import WAIT_S, is_gone
@@ -44,6 +45,8 @@ def main(arguments: list[str]) -> int:
     parent = os.getppid()
     _die_with_parent()
     limit_memory(None)
+    _load_tools()
+    reader = _fork_reader()
     job = _receive(Path(path), parent)
     if job is None:
         return 0
@@ -51,7 +54,7 @@ def main(arguments: list[str]) -> int:
     limit_memory(job.options.memory_limit_bytes)
     _end_after(job.options.deadline_s)
     try:
-        _prepare(job)
+        _prepare(job, reader)
     except OrtlabError as error:
         write_failure(job.directory, error)
         return EXIT_FAILED
@@ -59,10 +62,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _receive(path: Path, parent: int) -> Job | None:
-    """Return the job; one that is still to come is waited for, and the tools loaded meanwhile."""
+    """Return the job; one that is still to come is waited for."""
     if not path.exists():
         _end_after(WAIT_S)
-        _load_tools()
         while not path.exists():
             if is_gone(parent):
                 return None
@@ -82,16 +84,26 @@ def _load_tools() -> None:
     assert all((onnx, onnxruntime, describe, steps))
 
 
+def _fork_reader() -> Reader | None:
+    """Fork the reader now, while this is the only thread; without it all works, only slower."""
+    if sys.platform != "linux" or len(list(Path("/proc/self/task").iterdir())) != 1:
+        return None
+    try:
+        return Reader(_die_with_parent)
+    except OSError:
+        return None
+
+
 def _end_after(seconds: float) -> None:
     """Have the system end this process, also when it is deep in native code."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _prepare(job: Job) -> None:
+def _prepare(job: Job, reader: Reader | None) -> None:
     from ortlab.prepare.steps import prepare_one
 
     try:
-        prepare_one(job, lambda mark: write_mark(job.directory, mark))
+        prepare_one(job, lambda mark: write_mark(job.directory, mark), reader)
     except MemoryError as error:
         message = f"cannot prepare {job.model}: {_step(job)}: there is not enough memory"
         raise ModelError(message, next_step="use a machine with more memory") from error
