@@ -58,6 +58,7 @@ class PrepareSection:
     nnapi_stop_ops: tuple[str, ...] = ()
     min_sqnr_db: float | None = None
     min_top1_agreement: float | None = None
+    allow_failures: bool = False
     allow_parity_failure: bool = False
     parity: bool = True
     configs: bool = True

@@ -62,6 +62,7 @@ def prepare_options(model: ModelSection, section: PrepareSection) -> PrepareOpti
         nnapi_stop_ops=section.nnapi_stop_ops,
         min_sqnr_db=section.min_sqnr_db,
         min_top1_agreement=section.min_top1_agreement,
+        allow_failures=section.allow_failures,
         allow_parity_failure=section.allow_parity_failure,
         parity=section.parity,
         configs=section.configs,

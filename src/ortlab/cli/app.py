@@ -92,10 +92,15 @@ def prepare(
         Path | None, typer.Option(help="Shared library with the model's own operators.")
     ] = None,
     type_reduction: Annotated[
-        bool, typer.Option(help="Recommend the operator config with element types.")
+        bool,
+        typer.Option("--type-reduction", help="Recommend the operator config with element types."),
     ] = False,
     save_optimized_onnx: Annotated[
-        bool, typer.Option(help="Also save what each style optimized as .onnx, to look at.")
+        bool,
+        typer.Option(
+            "--save-optimized-onnx",
+            help="Also save what each style optimized as .onnx, to look at.",
+        ),
     ] = False,
     nnapi_stop_op: Annotated[
         list[str] | None, typer.Option(help="NNAPI partitioning stop operators.")
@@ -106,8 +111,17 @@ def prepare(
     min_top1_agreement: Annotated[
         float | None, typer.Option(help="Least top-1 agreement of int8 and int4, 0 to 1.")
     ] = None,
+    allow_failures: Annotated[
+        bool,
+        typer.Option(
+            "--allow-failures", help="Go on with the other variants when one cannot be made."
+        ),
+    ] = False,
     allow_parity_failure: Annotated[
-        bool, typer.Option(help="Exit 0 although a variant is out of tolerance.")
+        bool,
+        typer.Option(
+            "--allow-parity-failure", help="Exit 0 although a variant is out of tolerance."
+        ),
     ] = False,
     parity: Annotated[bool, typer.Option(help="Compare every variant with the original.")] = True,
     configs: Annotated[
@@ -116,7 +130,9 @@ def prepare(
     predictions: Annotated[bool, typer.Option(help="Predict NNAPI and CoreML partitions.")] = True,
     seed: Annotated[int, typer.Option(help="Of made-up inputs.")] = 0,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Models at once.", min=1)] = 2,
-    fail_fast: Annotated[bool, typer.Option(help="Stop at the first bad model.")] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first bad model.")
+    ] = False,
     deadline_s: Annotated[float, typer.Option(help="Time one model may take.", min=1)] = 600.0,
     as_json: AsJson = False,
 ) -> int:

@@ -59,7 +59,13 @@ def prepare(*, models: Sequence[Path], output: Path, as_json: bool, **options: A
             name: options[name]
             for name in (
                 *("level", "type_reduction", "save_optimized_onnx", "min_sqnr_db"),
-                *("min_top1_agreement", "allow_parity_failure", "parity", "configs"),
+                *(
+                    "min_top1_agreement",
+                    "allow_failures",
+                    "allow_parity_failure",
+                    "parity",
+                    "configs",
+                ),
                 *("predictions", "seed", "deadline_s"),
             )
         },
