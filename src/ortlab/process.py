@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import resource
+import select
 import shlex
 import shutil
 import signal
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _KEPT_OUTPUT_BYTES = 1 << 20
 _SPILLED_OUTPUT_BYTES = 64 << 20
+_SPILL_PERIOD_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +109,13 @@ class Processes(Protocol):
 class SystemProcesses:
     """Runs programs on this machine."""
 
-    def run(self, command: Command) -> Completed:
-        """Run a program to its end, or to its deadline; see :class:`Processes`."""
+    def run(self, command: Command, *, on_start: Callable[[], object] = lambda: None) -> Completed:
+        """Run a program to its end, or to its deadline; see :class:`Processes`.
+
+        Args:
+            command: What to start.
+            on_start: Called as soon as it runs.
+        """
         logger.debug("run: %s", command.line())
         with contextlib.ExitStack() as files:
             stdin = _temporary_file(files, (command.input_text or "").encode())
@@ -116,6 +123,7 @@ class SystemProcesses:
             started = time.monotonic()
             child = _start(command, stdin, stdout, stderr)
             try:
+                on_start()
                 _limit(child.pid, command)  # no harm where it was started with them
                 ended = _wait(child, started + command.deadline_s, (stdout, stderr))
             finally:
@@ -242,22 +250,51 @@ class _Ended:
 
 
 def _wait(child: subprocess.Popen[bytes], deadline: float, output: tuple[int, ...]) -> _Ended:
-    """Wait with a short poll that grows to 20 ms; kill the group at the deadline."""
-    pause_s, timed_out = 0.001, False
-    while True:
-        pid, status, usage = os.wait4(child.pid, 0 if timed_out else os.WNOHANG)
-        if pid:
-            child.returncode = os.waitstatus_to_exitcode(status)
-            unit = 1 if sys.platform == "darwin" else 1024
-            return _Ended(timed_out=timed_out, peak_rss_bytes=usage.ru_maxrss * unit)
-        if time.monotonic() >= deadline:
-            timed_out = True
-            _end_group(child.pid)
-            continue
-        for descriptor in output:
-            _spill(descriptor)
-        time.sleep(min(pause_s, max(0.0, deadline - time.monotonic())))
-        pause_s = min(pause_s * 1.5, 0.02)
+    """Wait for the end and kill the group at the deadline; look after the output meanwhile."""
+    timed_out = False
+    with _Sleeper(child.pid) as sleeper:
+        while True:
+            pid, status, usage = os.wait4(child.pid, 0 if timed_out else os.WNOHANG)
+            if pid:
+                child.returncode = os.waitstatus_to_exitcode(status)
+                unit = 1 if sys.platform == "darwin" else 1024
+                return _Ended(timed_out=timed_out, peak_rss_bytes=usage.ru_maxrss * unit)
+            if time.monotonic() >= deadline:
+                timed_out = True
+                _end_group(child.pid)
+                continue
+            for descriptor in output:
+                _spill(descriptor)
+            sleeper.sleep(max(0.0, deadline - time.monotonic()))
+
+
+class _Sleeper:
+    """Sleeps until a child ends or a moment has passed.
+
+    Linux tells the end through a descriptor; elsewhere it is a poll that grows to 20 ms.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pause_s = 0.001
+        self._descriptor = -1
+        with contextlib.suppress(AttributeError, OSError):  # macOS, Linux before 5.3
+            self._descriptor = os.pidfd_open(pid)
+            self._poll = select.poll()
+            self._poll.register(self._descriptor, select.POLLIN)
+
+    def __enter__(self) -> _Sleeper:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def sleep(self, longest_s: float) -> None:
+        if self._descriptor >= 0:
+            self._poll.poll(1000 * min(_SPILL_PERIOD_S, longest_s))
+            return
+        time.sleep(min(self._pause_s, longest_s))
+        self._pause_s = min(self._pause_s * 1.5, 0.02)
 
 
 def _spill(descriptor: int) -> None:

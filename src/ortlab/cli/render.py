@@ -124,6 +124,13 @@ def show_bug(error: Exception, *, as_json: bool) -> None:
     show_error(bug, as_json=as_json)
 
 
+def _warm_tables() -> None:
+    """Load what tables need, in the time in which others work for us."""
+    from rich import console, table
+
+    assert all((console, table))
+
+
 class Progress:
     """Progress on standard error: a live line on a terminal, a line a step elsewhere."""
 
@@ -136,6 +143,8 @@ class Progress:
         text = visible(text)
         if text == self._last:
             return
+        if not self._last:
+            _warm_tables()
         self._last = text
         if self._live:
             columns = os.get_terminal_size(sys.stderr.fileno()).columns

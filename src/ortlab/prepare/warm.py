@@ -46,8 +46,10 @@ class WarmWorker:
         self._directory = Path(tempfile.mkdtemp(prefix="ortlab-warm-"))
         self._completed: Completed | None = None
         self._error: Exception | None = None
+        self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+        self._started.wait()  # our own imports would hold it up
 
     def _run(self) -> None:
         from ortlab.process import Command, SystemProcesses
@@ -59,10 +61,13 @@ class WarmWorker:
                     deadline_s=_LONGEST_JOB_S,
                     working_directory=self._directory,
                     environment=WORKER_ENVIRONMENT,
-                )
+                ),
+                on_start=self._started.set,
             )
         except Exception as error:  # raised again where somebody waits for it
             self._error = error
+        finally:
+            self._started.set()
 
     def run(self, job: Path) -> Completed:
         """Hand a job file over and wait for the worker's end.
