@@ -24,11 +24,14 @@ checksum = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 LOCKED := $(VENV)/.locked-$(call checksum,requirements/lock.txt)
 INSTALLED := $(VENV)/.installed-$(call checksum,requirements/lock.txt pyproject.toml)
 MODELS := $(VENV)/.models-$(call checksum,requirements/models.txt)
+# Where there is a JDK and Maven, the Android template is checked too.
+JVM_CHECKS := $(if $(and $(shell command -v javac),$(shell command -v mvn)),android-tools)
+ANDROID_TOOLS := .cache/android/.fetched-$(call checksum,tests/android/pom.xml)
 
 CODE := src tests benchmarks scripts
 
 .DELETE_ON_ERROR:
-.PHONY: help install models demo test check static unit fix fuzz figures picture lock clean
+.PHONY: help install models android-tools demo test check static unit fix fuzz figures picture lock clean
 
 help: ## List the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +41,20 @@ help: ## List the targets (default)
 install: $(INSTALLED) ## Install ortlab and its tools into .venv
 
 models: $(MODELS) ## Install the packages that carry trained models
+
+android-tools: $(ANDROID_TOOLS) ## Fetch what checks the Android template (needs a JDK 17 and Maven)
+
+MAVEN := mvn --batch-mode --no-transfer-progress --quiet
+COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
+RESOURCES := org.robolectric:android-all:10-robolectric-5803371
+
+$(ANDROID_TOOLS): tests/android/pom.xml
+	rm -rf .cache/android/jars
+	$(MAVEN) -f tests/android/pom.xml $(COPY):copy-dependencies \
+		-DoutputDirectory=$(CURDIR)/.cache/android/jars
+	$(MAVEN) $(COPY):copy -Dartifact=$(RESOURCES) -DoutputDirectory=$(CURDIR)/.cache/android/jars
+	@rm -f .cache/android/.fetched-*
+	@touch $@
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -70,7 +87,7 @@ demo: install models ## Measure a trained mobile model on this machine and write
 
 # ------------------------------------------------------------------------------- checks
 
-test: install models static ## Check everything this machine can, and tell what that was
+test: install models $(JVM_CHECKS) static ## Check everything this machine can, and tell what that was
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: static unit ## The fast loop: format, lint, types, import contracts, unit tests

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from android import toolchain
 from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
@@ -67,6 +68,21 @@ TOOLS = {
         "a custom-op library goes all the way",
         lambda: _has_package("onnxruntime_extensions"),
         "make install",
+    ),
+    "kotlin": Tool(
+        "the Kotlin SDK, core and apps compile, lint clean and run on a JVM",
+        toolchain.present,
+        "make android-tools",
+    ),
+    "apk": Tool(
+        "shrunk, signed APKs without any permission",
+        lambda: toolchain.present() and all(map(shutil.which, ("aapt2", "zipalign", "apksigner"))),
+        "apt-get install aapt zipalign apksigner && make android-tools",
+    ),
+    "adb": Tool(
+        "two generations of adb on virtual phones",
+        lambda: shutil.which("adb") is not None,
+        "apt-get install adb",
     ),
     "int4": Tool("int4 weights", lambda: _has_package("onnx_ir"), "pip install 'ortlab[int4]'"),
 }

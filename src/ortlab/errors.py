@@ -5,6 +5,9 @@
     ├── ModelError            3   the model: invalid, unsupported, refused, out of tolerance
     ├── ToolchainError        4   a program we need is missing or failed
     ├── DeviceError           5   a device is absent, not ready, or was lost
+    │   ├── DeviceLostError           it was there and answers no more
+    │   ├── DeviceNotReadyError       a person has to do something at the device
+    │   └── InstallError              it refuses the app
     ├── BenchmarkError        6   an experiment could not be carried out
     ├── GateFailedError       7   a gate's limit is exceeded
     ├── GateInconclusiveError 8   a gate cannot decide
@@ -66,6 +69,18 @@ class DeviceError(OrtlabError):
     """A device is absent, not ready, or was lost."""
 
     exit_code = 5
+
+
+class DeviceLostError(DeviceError):
+    """A device was there and answers no more: cable, system, adb server."""
+
+
+class DeviceNotReadyError(DeviceError):
+    """A person has to do something at the device: unlock, allow, charge, make room."""
+
+
+class InstallError(DeviceError):
+    """A device refuses the app; the message gives the platform's own code."""
 
 
 class BenchmarkError(OrtlabError):

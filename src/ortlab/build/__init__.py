@@ -1,0 +1,1 @@
+"""GeneratedApp → BuiltApp: drives Gradle, and reads what came out."""

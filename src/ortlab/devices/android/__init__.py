@@ -1,0 +1,1 @@
+"""Android phones over adb; the only importer of adbutils."""

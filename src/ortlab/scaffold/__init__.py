@@ -1,0 +1,1 @@
+"""PreparedModel and AppSpec → GeneratedApp: projects with a typed SDK; knows no device."""
