@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from android import toolchain
 from hypothesis import HealthCheck, settings
+
+from android import toolchain
 
 TESTS = Path(__file__).parent
 SEED = int(os.environ.get("ORTLAB_TEST_SEED", "20261121"))

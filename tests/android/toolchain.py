@@ -80,7 +80,8 @@ def run(
         )
     )
     if check and not completed.succeeded:
-        raise ToolFailedError(f"{completed.command.line()}\n{completed.stdout}{completed.stderr}")
+        message = f"{completed.command.line()}\n{completed.stdout}{completed.stderr}"
+        raise ToolFailedError(message)
     return completed
 
 
