@@ -1,0 +1,206 @@
+"""Planning and running experiments, on several devices at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ortlab.config import BenchSection
+from ortlab.pipeline.models import Say, prepared_at
+from ortlab.pipeline.places import cache_directory, state_directory
+from ortlab.pipeline.reporting import report
+from ortlab.settings import arm_options
+
+if TYPE_CHECKING:
+    from ortlab.analysis import NoiseFloor
+    from ortlab.bench import ArmSource, RunProgress
+    from ortlab.domain import Analysis, Device, Experiment, Run
+    from ortlab.report import ReportFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A run with what follows from it.
+
+    Attributes:
+        run: What was recorded.
+        analysis: What it says.
+        report: Files written.
+        found: Whether the run was finished before and only found again.
+    """
+
+    run: Run
+    analysis: Analysis
+    report: ReportFiles
+    found: bool
+
+
+def _source(text: str, *, say: Say) -> ArmSource:
+    """Open what ``--against`` names: a prepared model, or a release of ONNX Runtime."""
+    from ortlab.bench import ArmSource
+    from ortlab.devices import interpreter_with, names_release
+    from ortlab.process import SystemProcesses
+
+    if names_release(text):
+        cache = cache_directory() / "runtimes"
+        python = interpreter_with(text, cache, processes=SystemProcesses(), say=say)
+        return ArmSource(runtime=str(python))
+    prepared, path = prepared_at(Path(text))
+    return ArmSource(prepared=prepared, path=path)
+
+
+def plan(
+    path: Path, section: BenchSection, device: Device, *, command: str, say: Say
+) -> Experiment:
+    """Cross the arms and plan their experiment; nothing is run.
+
+    Raises:
+        UsageError: A combination is impossible, each with the reason.
+        ModelError: The prepared model is damaged, or a variant that was asked for is not usable.
+    """
+    from ortlab.analysis import load_floor, parse_limit
+    from ortlab.bench import PlanOptions, cross, plan_experiment
+    from ortlab.domain import BlockCounts
+
+    prepared, directory = prepared_at(path)
+    against = [_source(text, say=say) for text in section.against]
+    crossed = cross(prepared, directory, arm_options(section, against), device)
+    for sentence in (*crossed.left_out, *crossed.notes):
+        say(f"note: {sentence}")
+    floor = load_floor(state_directory(), device.info.device_id)
+    options = PlanOptions(
+        baseline=section.baseline,
+        min_rounds=section.min_rounds,
+        max_rounds=section.max_rounds,
+        block_s=section.block_s,
+        equivalence_margin=parse_limit(section.equivalence_margin),
+        floor=floor.effect if floor else None,
+        counts=BlockCounts(memory=section.memory_blocks, cold_start=section.cold_start_blocks),
+        seed=section.seed,
+        command=command,
+    )
+    return plan_experiment(crossed.arms, prepared, directory, device.info, options)
+
+
+def expected_s(experiment: Experiment) -> tuple[float, float]:
+    """Return the seconds an experiment takes if its first look decides, and if only its last."""
+    from ortlab.bench import NextBlock, next_block, progress_of
+
+    step = next_block(experiment, ())
+    assert isinstance(step, NextBlock)
+    progress = progress_of(experiment, (), step, "")
+    return progress.least_s, progress.most_s
+
+
+def bench(
+    path: Path,
+    section: BenchSection,
+    *,
+    new: bool = False,
+    formats: Sequence[str] = (),
+    command: str,
+    say: Say,
+) -> tuple[Measured, ...]:
+    """Measure on every device of the section, one after the other, and write the reports.
+
+    The same experiment is resumed when it is unfinished, and found when it is finished, unless
+    ``new`` asks for another.
+
+    Raises:
+        UsageError: An arm is impossible, or a word means nothing.
+        DeviceError: A device is not ready or was lost.
+        StorageError: The run cannot be recorded.
+        InterruptedRunError: The user stopped it; what was recorded stays.
+    """
+    from ortlab.devices import open_device
+
+    measured = []
+    root = Path(section.output).absolute()
+    for device_id in section.device:
+        with closing(open_device(device_id)) as device:
+            experiment = plan(path, section, device, command=command, say=say)
+            measured.append(_measure(experiment, device, root, new, formats, say))
+    return tuple(measured)
+
+
+def _measure(
+    experiment: Experiment,
+    device: Device,
+    root: Path,
+    new: bool,  # noqa: FBT001 - private, from one place
+    formats: Sequence[str],
+    say: Say,
+) -> Measured:
+    from ortlab.analysis import analyze
+    from ortlab.bench import find_run, is_finished, load_run
+
+    existing = None if new else find_run(root, experiment)
+    directory = existing or root / experiment.experiment_id
+    found = existing is not None and is_finished(load_run(existing))
+    if existing is not None and not found:
+        say(f"going on with {existing}")
+    run = _run_blocks(directory, experiment, device, say)
+    analysis = analyze(run)
+    files = report(run, analysis, directory / "report", formats)
+    return Measured(run=run, analysis=analysis, report=files, found=found)
+
+
+def _run_blocks(directory: Path, experiment: Experiment, device: Device, say: Say) -> Run:
+    from ortlab.bench import run_experiment
+
+    def tell(progress: RunProgress) -> None:
+        left = f"{progress.least_s:.0f} to {progress.most_s:.0f} s left"
+        rounds = f"round {progress.rounds_done} of at most {progress.last_look}"
+        say(f"{rounds}, {left}: {progress.message}" if progress.step else progress.message)
+
+    return run_experiment(directory, experiment, device, progress=tell, should_stop=lambda: False)
+
+
+def calibrate(
+    path: Path,
+    *,
+    device_id: str,
+    experiments: int,
+    rounds: int,
+    block_s: float,
+    output: Path,
+    say: Say,
+) -> NoiseFloor:
+    """Measure a device's A/A noise floor and store it.
+
+    Each A/A experiment is a run of its own under ``output``; what was finished is not run again.
+
+    Raises:
+        UsageError: Too few experiments or rounds, or no prepared model.
+        BenchmarkError: Too many blocks failed.
+    """
+    from ortlab.analysis import calibration_floor, calibration_plan, save_floor
+    from ortlab.bench import find_run
+    from ortlab.devices import open_device
+    from ortlab.domain import BlockCounts
+
+    section = BenchSection(style=("onnx",), block_s=block_s, seed=0)
+    runs = []
+    with closing(open_device(device_id)) as device:
+        single = plan(path, section, device, command="ortlab calibrate", say=say)
+        layout = calibration_plan(single.arms[0], experiments=experiments, rounds=rounds)
+        for number in range(layout.experiments):
+            experiment = replace(
+                single,
+                arms=layout.arms,
+                baseline=layout.arms[0].arm_id,
+                rule=layout.rule,
+                seed=number,
+                counts=BlockCounts(memory=0, cold_start=0),
+            )
+            root = output / f"calibration-{device.info.kind}" / f"{number:03d}"
+            existing = find_run(root, experiment)
+            directory = existing or root / experiment.experiment_id
+            say(f"A/A experiment {number + 1} of {layout.experiments}")
+            runs.append(_run_blocks(directory, experiment, device, say))
+    floor = calibration_floor(runs, rounds=rounds)
+    save_floor(state_directory(), floor)
+    return floor
