@@ -93,6 +93,7 @@ class BenchSection:
     equivalence_margin: str = "2%"
     memory_blocks: int = 3
     cold_start_blocks: int = 5
+    app: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
