@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -40,23 +42,30 @@ class Finding:
 
 
 _MINIMUM_FREE_BYTES = 2 << 30
+_LEAST_JAVA = 17
 _OPTIONAL_PACKAGES = (
     ("onnx-ir", "int4 weights", "pip install 'ortlab[int4]'"),
     ("rapidocr-onnxruntime", "the demo's model", "make models"),
 )
 
 
-def examine(conditions: Conditions | None, directory: Path) -> tuple[Finding, ...]:
+def examine(
+    conditions: Conditions | None, directory: Path, java_version: str | None = None
+) -> tuple[Finding, ...]:
     """Look at this machine.
 
     Args:
         conditions: Of the host, or None when they could not be read.
         directory: Where runs would be written.
+        java_version: What ``java -version`` said, or None where there is no Java.
     """
     return (
         Finding(subject="Python", state=State.OK, detail=sys.version.split()[0]),
         *(_package(name) for name in ("onnxruntime", "onnx", "altair")),
         *(_optional(*entry) for entry in _OPTIONAL_PACKAGES),
+        _adb(),
+        _java(java_version),
+        _android_sdk(),
         _disk(directory),
         *(_host(conditions) if conditions else ()),
     )
@@ -91,6 +100,54 @@ def _optional(name: str, purpose: str, install: str) -> Finding:
             next_step=install,
         )
     return Finding(subject=name, state=State.OK, detail=f"{version}, for {purpose}")
+
+
+def _adb() -> Finding:
+    bundled = _optional("adbutils", "Android phones", "pip install adbutils")
+    if bundled.state is not State.OK:
+        return bundled
+    found = os.environ.get("ADBUTILS_ADB_PATH") or shutil.which("adb")
+    detail = f"{found}" if found else "the one inside adbutils"
+    return Finding(subject="adb", state=State.OK, detail=f"{detail}, for Android phones")
+
+
+def _java(version: str | None) -> Finding:
+    """Gradle needs a JDK; the least version is that of the Android Gradle plugin."""
+    said = re.search(r'version "(\d+)', version or "")
+    if said is None:
+        return Finding(
+            subject="JDK",
+            state=State.OPTIONAL,
+            detail="not found; needed to build Android apps",
+            next_step=f"install a JDK {_LEAST_JAVA}, or set JAVA_HOME",
+        )
+    if int(said[1]) < _LEAST_JAVA:
+        return Finding(
+            subject="JDK",
+            state=State.WARNING,
+            detail=f"Java {said[1]} is too old to build Android apps",
+            next_step=f"install a JDK {_LEAST_JAVA}, or set JAVA_HOME",
+        )
+    return Finding(subject="JDK", state=State.OK, detail=f"Java {said[1]}, builds Android apps")
+
+
+def _android_sdk() -> Finding:
+    named = os.environ.get("ANDROID_HOME") or os.environ.get("ANDROID_SDK_ROOT")
+    if not named:
+        return Finding(
+            subject="Android SDK",
+            state=State.OPTIONAL,
+            detail="ANDROID_HOME is not set; needed to build Android apps",
+            next_step="install Android Studio, then set ANDROID_HOME",
+        )
+    if not (Path(named) / "platforms").is_dir():
+        return Finding(
+            subject="Android SDK",
+            state=State.WARNING,
+            detail=f"{named} holds no platform",
+            next_step="sdkmanager 'platforms;android-36'",
+        )
+    return Finding(subject="Android SDK", state=State.OK, detail=named)
 
 
 def _disk(directory: Path) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ def devices() -> tuple[DeviceInfo, ...]:
 
 
 def doctor() -> tuple[Finding, ...]:
-    """Return what is there, what is missing, and what installs it."""
+    """Return what is there, what is missing, and what installs it; each phone attached included."""
     from ortlab.devices import open_device
     from ortlab.doctor import examine
     from ortlab.errors import DeviceError
@@ -33,4 +34,19 @@ def doctor() -> tuple[Finding, ...]:
             conditions = device.conditions()
     except DeviceError:
         conditions = None
-    return examine(conditions, Path.cwd())
+    return examine(conditions, Path.cwd(), _java_version())
+
+
+def _java_version() -> str | None:
+    """Return what Java says of itself, which is on standard error."""
+    from ortlab.errors import ToolchainError
+    from ortlab.process import Command, SystemProcesses
+
+    home = os.environ.get("JAVA_HOME")
+    program = str(Path(home) / "bin" / "java") if home else "java"
+    command = Command(arguments=(program, "-version"), deadline_s=20.0)
+    try:
+        completed = SystemProcesses().run(command)
+    except ToolchainError:
+        return None
+    return completed.stderr if completed.succeeded else None
