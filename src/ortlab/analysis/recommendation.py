@@ -159,5 +159,8 @@ def _evidence(
         names = wording.listed(_labels(experiment, undecided))
         lines.append(f"Undecided, and left out: {names}.")
     unusable = [c for c in comparisons if c.verdict is Verdict.NONE]
-    lines += [f"Left out: {experiment.arm(c.arm_id).label}: {c.reason}." for c in unusable]
+    for comparison in unusable:
+        label, reason = experiment.arm(comparison.arm_id).label, comparison.reason
+        said = reason if reason.startswith(label) else f"{label}: {reason}"
+        lines.append(f"Left out: {said}.")
     return tuple(lines)

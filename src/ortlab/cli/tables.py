@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -137,21 +138,20 @@ def shape(tensor: TensorSpec) -> str:
 
 
 def show_releases(title: str, verdicts: Sequence[ReleaseVerdict]) -> None:
-    """Print which ORT releases load and replay a file."""
-    render.show_table(
-        title,
-        ("ORT", "loads", "replays", "basis", "why not"),
-        [
-            (
-                verdict.release,
-                "yes" if verdict.loads else "no",
-                str(verdict.replay),
-                str(verdict.basis),
-                verdict.reason,
-            )
-            for verdict in verdicts
-        ],
-    )
+    """Print which ORT releases load and replay a file; neighbours of one answer share a row."""
+
+    def answer(verdict: ReleaseVerdict) -> tuple[str, ...]:
+        loads = "yes" if verdict.loads else "no"
+        # A reason may name the release, which must not keep neighbours apart.
+        reason = verdict.reason.replace(verdict.release, "this release")
+        return loads, str(verdict.replay), str(verdict.basis), reason
+
+    rows = []
+    for words, group in itertools.groupby(verdicts, key=answer):
+        releases = [verdict.release for verdict in group]
+        several = f"{releases[0]} to {releases[-1]}"
+        rows.append((releases[0] if len(releases) == 1 else several, *words))
+    render.show_table(title, ("ORT", "loads", "replays", "basis", "why not"), rows)
 
 
 def show_arms(experiment: Experiment) -> None:
