@@ -391,13 +391,15 @@ class ResizeRule(StrEnum):
     """How a picture of any size becomes one of the tensor's; source: `docs/kinds.md`.
 
     ``STRETCH`` ignores the aspect ratio; ``FIT`` keeps it and fills the rest with the padding
-    colour, centred; ``FIT_TOP_LEFT`` likewise, at the top left; ``CROP`` keeps it, fills the
-    tensor and cuts off what sticks out, centred.
+    colour, centred; ``FIT_TOP_LEFT`` likewise, at the top left; ``FIT_HEIGHT`` fills the height,
+    keeps the aspect ratio as far as the width allows and starts at the left, as text readers want
+    it; ``CROP`` keeps it, fills the tensor and cuts off what sticks out, centred.
     """
 
     STRETCH = "stretch"
     FIT = "fit"
     FIT_TOP_LEFT = "fit-top-left"
+    FIT_HEIGHT = "fit-height"
     CROP = "crop"
 
 
@@ -412,9 +414,11 @@ class ImageKind:
         mean: Subtracted from each channel after scaling, in the tensor's order.
         std: Divided by afterwards.
         resize: How the picture becomes as large as the tensor.
-        padding: Channel value of 0 to 255 that ``FIT`` fills with.
+        padding: Channel value of 0 to 255 that the ``FIT`` rules fill with.
         width: Of the tensor where the model leaves it open, else None.
         height: Likewise.
+        antialias: Whether shrinking averages over all it covers (Pillow, torchvision) or takes
+            the two nearest samples a side (OpenCV's linear).
     """
 
     layout: Layout = Layout.NCHW
@@ -423,9 +427,10 @@ class ImageKind:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     resize: ResizeRule = ResizeRule.STRETCH
-    padding: int = 0
+    padding: float = 0.0
     width: int | None = None
     height: int | None = None
+    antialias: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -449,9 +454,11 @@ class StateKind:
 
     Attributes:
         input_name: That input; the SDK keeps its value and starts with zeros.
+        shape: Of the state where the model leaves dimensions open, else None.
     """
 
     input_name: str
+    shape: tuple[int, ...] | None = None
 
 
 TensorKind = ImageKind | ClassificationKind | StateKind
