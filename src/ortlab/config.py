@@ -97,6 +97,39 @@ class BenchSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AppSection:
+    """`[app]`: the apps to generate; the names are those of `ortlab generate --help`.
+
+    Attributes:
+        name: As people see it; the model's name if None.
+        id: Application id; one made from the name if None.
+        version: As people see it.
+        version_code: Rises with every release.
+        ship: ``fixed``, ``runtime``, ``both``, or ``auto``: what the newest run recommends.
+        runs: Directory of runs that ``auto`` looks at.
+        android: Directory of the Android project; none is generated if None.
+        ort_android: ORT release, or path of an AAR.
+        custom_ops: Android ABI to library with the model's own operators.
+        inputs: Input name to its kind; source: `docs/kinds.md`.
+        outputs: Output name to its kind.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
+
+    name: str | None = None
+    id: str | None = None
+    version: str = "1.0"
+    version_code: int = 1
+    ship: str = "both"
+    runs: str = "runs"
+    android: str | None = None
+    ort_android: str | None = None
+    custom_ops: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSection:
     """`[report]`: formats to write, such as ``html`` or ``markdown``; all of them if empty."""
 
@@ -123,6 +156,7 @@ class Config:
     model: ModelSection
     prepare: PrepareSection = field(default_factory=PrepareSection)
     bench: BenchSection = field(default_factory=BenchSection)
+    app: AppSection | None = None
     report: ReportSection = field(default_factory=ReportSection)
     gate: GateSection | None = None
 

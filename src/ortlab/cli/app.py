@@ -214,6 +214,10 @@ def bench(
         list[str] | None,
         typer.Option(help="A prepared directory, or onnxruntime==VERSION, to interleave with."),
     ] = None,
+    app_: Annotated[
+        str | None,
+        typer.Option("--app", help="Benchmark app for phones: a built project, or an APK."),
+    ] = None,
     baseline: Annotated[str | None, typer.Option(help="Arm the others are compared with.")] = None,
     min_rounds: Annotated[int, typer.Option(help="First look at the data.", min=2)] = 8,
     max_rounds: Annotated[int, typer.Option(help="Last look at the data.", min=2)] = 24,
@@ -250,6 +254,10 @@ def bench(
       ortlab bench prepared/cls --style onnx,fixed --threads 1,2
 
       ortlab bench prepared/cls --against old/cls --max-rounds 16
+
+      ortlab bench prepared/cls --device R58M123ABC --app android
+
+      ortlab bench prepared/cls --device virtual:android
     """
     from ortlab.cli import commands
 
@@ -314,6 +322,96 @@ def gate(
     )
 
 
+@app.command(rich_help_panel="From model to app")
+def generate(
+    prepared: Annotated[Path, typer.Argument(help="A prepared directory.", show_default=False)],
+    android: Annotated[
+        Path | None, typer.Option(help="Directory of the Android project.", show_default=False)
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the app; the model's if left out.")] = None,
+    application_id: Annotated[
+        str | None, typer.Option("--id", help="Such as com.example.reader.")
+    ] = None,
+    ship: Annotated[
+        str | None,
+        typer.Option(help="fixed, runtime, both, or auto: what the newest run recommends."),
+    ] = None,
+    ort_android: Annotated[
+        str | None, typer.Option(help="ONNX Runtime: a release, or the path of an AAR.")
+    ] = None,
+    custom_ops: Annotated[
+        list[str] | None,
+        typer.Option(help="Library of custom operators by ABI: arm64-v8a=libops.so"),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="ortlab.toml whose [app] says more: pictures, labels, state."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Write an Android project with a typed SDK, a starter app and a benchmark app.
+
+    Again over the same directory it renews what it wrote and leaves alone what you changed.
+
+    [bold]Examples[/bold]
+
+      ortlab generate prepared/cls --android android --name Reader --id com.example.reader
+
+      ortlab generate prepared/cls --android android --config ortlab.toml --ship auto
+    """
+    from ortlab.cli import apps
+
+    return apps.generate(**locals())
+
+
+@app.command(rich_help_panel="From model to app")
+def build(
+    project: Annotated[Path, typer.Argument(help="A generated project.", show_default=False)],
+    module: Annotated[str, typer.Option(help="app, or bench: the benchmark app.")] = "app",
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Debuggable; its measurements earn at most grade C.")
+    ] = False,
+    deadline_s: Annotated[float, typer.Option(help="Total time allowed.", min=1)] = 3600.0,
+    as_json: AsJson = False,
+) -> int:
+    """Build a generated project with its own Gradle.
+
+    [bold]Examples[/bold]
+
+      ortlab build android
+
+      ortlab build android --module bench
+    """
+    from ortlab.cli import apps
+
+    return apps.build(
+        project=project,
+        module=module,
+        variant="debug" if debug else "release",
+        deadline_s=deadline_s,
+        as_json=as_json,
+    )
+
+
+@app.command(rich_help_panel="From model to app")
+def deploy(
+    target: Annotated[Path, typer.Argument(help="A built project, or an APK.", show_default=False)],
+    device: Annotated[str, typer.Option("--device", "-d", help="Which phone: its serial.")],
+    module: Annotated[str, typer.Option(help="app, or bench: the benchmark app.")] = "app",
+    start: Annotated[bool, typer.Option(help="Open the app on the phone.")] = True,
+    as_json: AsJson = False,
+) -> int:
+    """Install an app on a phone, and open it.
+
+    [bold]Example[/bold]
+
+      ortlab deploy android --device R58M123ABC
+    """
+    from ortlab.cli import apps
+
+    return apps.deploy(target=target, device=device, module=module, start=start, as_json=as_json)
+
+
 @app.command(rich_help_panel="Devices")
 def calibrate(
     prepared: Annotated[Path, typer.Argument(help="A prepared directory, or an .onnx file.")],
@@ -321,6 +419,10 @@ def calibrate(
     experiments: Annotated[int, typer.Option(help="A/A experiments.", min=20)] = 20,
     rounds: Annotated[int, typer.Option(help="Rounds of each.", min=8)] = 12,
     block_s: Annotated[float, typer.Option(help="Measured time of a block.", min=0.05)] = 2.0,
+    app_: Annotated[
+        str | None,
+        typer.Option("--app", help="Benchmark app for phones: a built project, or an APK."),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the runs.")] = Path(
         "runs"
     ),

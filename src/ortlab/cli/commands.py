@@ -10,6 +10,7 @@ from typing import Any
 
 from ortlab import pipeline
 from ortlab.cli import render, tables
+from ortlab.cli.apps import show_generated
 from ortlab.config import BenchSection, ModelSection, PrepareSection, load_config, starter_config
 from ortlab.errors import (
     GateFailedError,
@@ -179,16 +180,20 @@ def bench(*, prepared: Path, output: Path, as_json: bool, **options: Any) -> int
                 *("equivalence_margin", "memory_blocks", "cold_start_blocks"),
             )
         },
+        app=options["app_"],
         **lists,
     )
     if options["dry_run"]:
         return _dry_run(prepared, section, as_json=as_json)
     with render.Progress() as progress:
-        measured = pipeline.bench(
+        answer = pipeline.bench(
             prepared, section, new=options["new"], command=command_line(), say=progress.update
         )
-    _show_measured(measured, as_json=as_json)
-    return 0
+    if as_json:
+        render.show_json(_answered(answer))
+    else:
+        _show_answer(answer)
+    return _code_of(answer)
 
 
 def _whole(word: str) -> int:
@@ -201,11 +206,9 @@ def _whole(word: str) -> int:
 def _dry_run(prepared: Path, section: BenchSection, *, as_json: bool) -> int:
     from contextlib import closing
 
-    from ortlab.devices import open_device
-
     experiments = []
     for device_id in section.device:
-        with closing(open_device(device_id)) as device:
+        with closing(pipeline.open_for(device_id, section, say=render.note)) as device:
             experiments.append(
                 pipeline.plan(prepared, section, device, command=command_line(), say=render.note)
             )
@@ -221,16 +224,27 @@ def _dry_run(prepared: Path, section: BenchSection, *, as_json: bool) -> int:
     return 0
 
 
-def _show_measured(measured: Sequence[pipeline.Measured], *, as_json: bool) -> None:
-    if as_json:
-        render.show_json({"runs": [_measured(item) for item in measured]})
-        return
-    for item in measured:
-        tables.show_analysis(item.analysis)
+def _show_answer(answer: pipeline.BenchAnswer) -> None:
+    for item in answer.measured:
+        tables.show_analysis(item.analysis, item.run.experiment.device)
         if item.found:
             render.say("this experiment was finished before; --new starts another")
         render.say(f"run:    {item.run.directory}")
         render.say(f"report: {item.report.html or item.report.directory}")
+    for device_id, error in answer.failures.items():
+        render.say(f"{device_id}:")
+        render.show_error(error, as_json=False)
+
+
+def _answered(answer: pipeline.BenchAnswer) -> dict[str, Any]:
+    return {
+        "runs": [_measured(item) for item in answer.measured],
+        "failures": {name: _error(error) for name, error in answer.failures.items()},
+    }
+
+
+def _code_of(answer: pipeline.BenchAnswer) -> int:
+    return next((error.exit_code for error in answer.failures.values()), 0)
 
 
 def _measured(item: pipeline.Measured) -> dict[str, Any]:
@@ -306,6 +320,7 @@ def calibrate(*, prepared: Path, device: str, as_json: bool, **options: Any) -> 
             experiments=options["experiments"],
             rounds=options["rounds"],
             block_s=options["block_s"],
+            app=options["app_"],
             output=options["output"],
             say=progress.update,
         )
@@ -397,18 +412,23 @@ def _run(*, pipeline_config: Any, base: Path, new: bool, as_json: bool) -> int:
     from ortlab.analysis import GateStatus
 
     with render.Progress() as progress:
-        measured, gated = pipeline.run_config(
+        done = pipeline.run_config(
             pipeline_config, base, new=new, command=command_line(), say=progress.update
         )
     if as_json:
-        runs = [_measured(item) for item in measured]
-        render.show_json({"runs": runs, "gate": gated})
+        render.show_json(
+            {**_answered(done.answer), "gate": done.gated, "apps": list(done.generated)}
+        )
     else:
-        _show_measured(measured, as_json=False)
-        if gated is not None:
-            render.say(f"gate: {gated.sentence}")
-    if gated is None or gated.status is GateStatus.PASS:
+        for app in done.generated:
+            show_generated(app)
+        _show_answer(done.answer)
+        if done.gated is not None:
+            render.say(f"gate: {done.gated.sentence}")
+    if done.answer.failures:
+        return _code_of(done.answer)
+    if done.gated is None or done.gated.status is GateStatus.PASS:
         return 0
-    if gated.status is GateStatus.FAIL:
+    if done.gated.status is GateStatus.FAIL:
         return GateFailedError.exit_code
     return GateInconclusiveError.exit_code

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import itertools
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from ortlab.domain import (
     Analysis,
     Arm,
     ArmSummary,
+    DeviceInfo,
     Experiment,
     Parity,
     ParityStatus,
@@ -179,10 +180,11 @@ def show_arms(experiment: Experiment) -> None:
     )
 
 
-def show_analysis(analysis: Analysis) -> None:
+def show_analysis(analysis: Analysis, device: DeviceInfo) -> None:
     """Print the verdicts: a table of arms, then the sentences."""
+    virtual = " (virtual)" if device.virtual else ""
     render.show_table(
-        f"{analysis.rounds} rounds",
+        f"{device.name}{virtual}, {analysis.rounds} rounds",
         ("arm", "median", "p90", "against baseline", "fused"),
         [_arm_row(analysis, arm) for arm in analysis.arms],
         right=(1, 2, 4),

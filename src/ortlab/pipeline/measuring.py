@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ortlab.config import BenchSection
+from ortlab.errors import InterruptedRunError, OrtlabError
 from ortlab.pipeline.models import Say, prepared_at
 from ortlab.pipeline.places import cache_directory, state_directory
 from ortlab.pipeline.reporting import report
@@ -36,6 +39,24 @@ class Measured:
     analysis: Analysis
     report: ReportFiles
     found: bool
+
+
+HOST = "host"
+
+
+def open_for(device_id: str, section: BenchSection, *, say: Say) -> Device:
+    """Open a device with what the section says of apps.
+
+    Raises:
+        UsageError: There is no such device.
+        DeviceError: It is not ready.
+        ToolchainError: The app cannot be read.
+    """
+    from ortlab.build import find_app
+    from ortlab.devices import open_device
+
+    app = find_app(Path(section.app)) if section.app else None
+    return open_device(device_id, app=app, state_directory=state_directory(), say=say)
 
 
 def _source(text: str, *, say: Say) -> ArmSource:
@@ -95,6 +116,19 @@ def expected_s(experiment: Experiment) -> tuple[float, float]:
     return progress.least_s, progress.most_s
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchAnswer:
+    """What came of measuring on one device or several.
+
+    Attributes:
+        measured: In the order of the devices, those that failed left out.
+        failures: Device id to what went wrong there; the runs so far are kept.
+    """
+
+    measured: tuple[Measured, ...]
+    failures: Mapping[str, OrtlabError]
+
+
 def bench(
     path: Path,
     section: BenchSection,
@@ -103,52 +137,110 @@ def bench(
     formats: Sequence[str] = (),
     command: str,
     say: Say,
-) -> tuple[Measured, ...]:
-    """Measure on every device of the section, one after the other, and write the reports.
+) -> BenchAnswer:
+    """Measure on every device of the section and write the reports.
 
-    The same experiment is resumed when it is unfinished, and found when it is finished, unless
-    ``new`` asks for another.
+    This machine is measured alone, phones at once. The same experiment is resumed when it is
+    unfinished, and found when it is finished, unless ``new`` asks for another. With one device
+    its error is raised; with several, one that fails does not stop the others.
 
     Raises:
         UsageError: An arm is impossible, or a word means nothing.
-        DeviceError: A device is not ready or was lost.
+        DeviceError: The device is not ready or was lost.
         StorageError: The run cannot be recorded.
         InterruptedRunError: The user stopped it; what was recorded stays.
     """
-    from ortlab.devices import open_device
+    task = _Task(
+        path=path,
+        section=section,
+        root=Path(section.output).absolute(),
+        new=new,
+        formats=tuple(formats),
+        command=command,
+    )
+    if len(section.device) == 1:
+        return BenchAnswer(measured=(task.run(section.device[0], say),), failures={})
+    return _bench_several(task, section.device, say)
 
-    measured = []
-    root = Path(section.output).absolute()
-    for device_id in section.device:
-        with closing(open_device(device_id)) as device:
-            experiment = plan(path, section, device, command=command, say=say)
-            measured.append(_measure(experiment, device, root, new, formats, say))
-    return tuple(measured)
+
+def _bench_several(task: _Task, device_ids: Sequence[str], say: Say) -> BenchAnswer:
+    measured: dict[str, Measured] = {}
+    failures: dict[str, OrtlabError] = {}
+
+    def one(device_id: str) -> None:
+        try:
+            measured[device_id] = task.run(device_id, lambda text: say(f"{device_id}: {text}"))
+        except InterruptedRunError:
+            raise
+        except OrtlabError as error:
+            failures[device_id] = error
+
+    for device_id in device_ids:
+        if device_id == HOST:
+            one(device_id)
+    phones = [device_id for device_id in dict.fromkeys(device_ids) if device_id != HOST]
+    with ThreadPoolExecutor(len(phones) or 1) as pool:
+        futures = [pool.submit(one, device_id) for device_id in phones]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            task.stop()
+            raise
+    return BenchAnswer(
+        measured=tuple(measured[name] for name in device_ids if name in measured),
+        failures={name: failures[name] for name in device_ids if name in failures},
+    )
 
 
-def _measure(
+@dataclass(slots=True, kw_only=True)
+class _Task:
+    """One measurement, to be made on any number of devices at once."""
+
+    path: Path
+    section: BenchSection
+    root: Path
+    new: bool
+    formats: tuple[str, ...]
+    command: str
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _open: list[Device] = field(default_factory=list)
+
+    def run(self, device_id: str, say: Say) -> Measured:
+        """Measure on one device."""
+        with closing(open_for(device_id, self.section, say=say)) as device:
+            self._open.append(device)
+            experiment = plan(self.path, self.section, device, command=self.command, say=say)
+            return self._measure(experiment, device, say)
+
+    def stop(self) -> None:
+        """Let no further block start, and end those that run."""
+        self._stopped.set()
+        for device in self._open:
+            device.close()
+
+    def _measure(self, experiment: Experiment, device: Device, say: Say) -> Measured:
+        from ortlab.analysis import analyze
+        from ortlab.bench import find_run, is_finished, load_run
+
+        existing = None if self.new else find_run(self.root, experiment)
+        directory = existing or self.root / experiment.experiment_id
+        found = existing is not None and is_finished(load_run(existing))
+        if existing is not None and not found:
+            say(f"going on with {existing}")
+        run = _run_blocks(directory, experiment, device, say, self._stopped.is_set)
+        analysis = analyze(run)
+        files = report(run, analysis, directory / "report", self.formats)
+        return Measured(run=run, analysis=analysis, report=files, found=found)
+
+
+def _run_blocks(
+    directory: Path,
     experiment: Experiment,
     device: Device,
-    root: Path,
-    new: bool,  # noqa: FBT001 - private, from one place
-    formats: Sequence[str],
     say: Say,
-) -> Measured:
-    from ortlab.analysis import analyze
-    from ortlab.bench import find_run, is_finished, load_run
-
-    existing = None if new else find_run(root, experiment)
-    directory = existing or root / experiment.experiment_id
-    found = existing is not None and is_finished(load_run(existing))
-    if existing is not None and not found:
-        say(f"going on with {existing}")
-    run = _run_blocks(directory, experiment, device, say)
-    analysis = analyze(run)
-    files = report(run, analysis, directory / "report", formats)
-    return Measured(run=run, analysis=analysis, report=files, found=found)
-
-
-def _run_blocks(directory: Path, experiment: Experiment, device: Device, say: Say) -> Run:
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Run:
     from ortlab.bench import run_experiment
 
     def tell(progress: RunProgress) -> None:
@@ -156,13 +248,14 @@ def _run_blocks(directory: Path, experiment: Experiment, device: Device, say: Sa
         rounds = f"round {progress.rounds_done} of at most {progress.last_look}"
         say(f"{rounds}, {left}: {progress.message}" if progress.step else progress.message)
 
-    return run_experiment(directory, experiment, device, progress=tell, should_stop=lambda: False)
+    return run_experiment(directory, experiment, device, progress=tell, should_stop=should_stop)
 
 
 def calibrate(
     path: Path,
     *,
     device_id: str,
+    app: str | None = None,
     experiments: int,
     rounds: int,
     block_s: float,
@@ -179,12 +272,11 @@ def calibrate(
     """
     from ortlab.analysis import calibration_floor, calibration_plan, save_floor
     from ortlab.bench import find_run
-    from ortlab.devices import open_device
     from ortlab.domain import BlockCounts
 
-    section = BenchSection(style=("onnx",), block_s=block_s, seed=0)
+    section = BenchSection(style=("onnx",), block_s=block_s, seed=0, app=app)
     runs = []
-    with closing(open_device(device_id)) as device:
+    with closing(open_for(device_id, section, say=say)) as device:
         single = plan(path, section, device, command="ortlab calibrate", say=say)
         layout = calibration_plan(single.arms[0], experiments=experiments, rounds=rounds)
         for number in range(layout.experiments):

@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortlab.config import BenchSection, Config, ModelSection, PrepareSection
+from ortlab.config import AppSection, BenchSection, Config, ModelSection, PrepareSection
 from ortlab.errors import ToolchainError
-from ortlab.pipeline.measuring import Measured, bench
+from ortlab.pipeline.apps import SHIP_AUTO, generate
+from ortlab.pipeline.measuring import BenchAnswer, bench
 from ortlab.pipeline.models import Say, prepare
 from ortlab.pipeline.reporting import gate
 from ortlab.settings import prepare_options
 
 if TYPE_CHECKING:
     from ortlab.analysis import GateResult
+    from ortlab.domain import GeneratedApp
 
 DEMO_MODEL = "ch_ppocr_mobile_v2.0_cls_infer.onnx"
 DEMO_PACKAGE = "rapidocr_onnxruntime"
 DEMO_SHAPES: dict[str, tuple[int, ...]] = {"x": (1, 3, 48, 192)}
+DEMO_PICTURE = {
+    "kind": "image",
+    "color_order": "bgr",
+    "mean": [0.5, 0.5, 0.5],
+    "std": [0.5, 0.5, 0.5],
+    "resize": "fit-height",
+}
 DEMO_ROUNDS = (8, 12)
 DEMO_BLOCK_S = 1.0  # five minutes even where every round is disturbed and repeated
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Everything:
+    """What came of a configuration.
+
+    Attributes:
+        answer: Of the measurements.
+        gated: Of the gate; None without one, or without a run.
+        generated: Projects that were written.
+    """
+
+    answer: BenchAnswer
+    gated: GateResult | None
+    generated: tuple[GeneratedApp, ...]
+
+
 def run_config(
     config: Config, base: Path, *, new: bool = False, command: str, say: Say
-) -> tuple[tuple[Measured, ...], GateResult | None]:
-    """Prepare, measure, report and gate as a configuration says.
+) -> Everything:
+    """Prepare, generate, measure, report and gate as a configuration says.
 
     Args:
         config: What to do.
@@ -59,14 +83,16 @@ def run_config(
         raise summary.error
     (result,) = summary.results
     assert result.directory is not None
+    generated = _generate(config, result.directory, base, say)
     section = replace(
         config.bench,
         output=str(base / config.bench.output),
+        app=absolute(config.bench.app),
         against=tuple(
             text if names_release(text) else str(base / text) for text in config.bench.against
         ),
     )
-    measured = bench(
+    answer = bench(
         result.directory,
         section,
         new=new,
@@ -74,9 +100,19 @@ def run_config(
         command=command,
         say=say,
     )
-    if config.gate is None:
-        return measured, None
-    return measured, gate([item.run.directory for item in measured], config.gate.max_slowdown)
+    if config.app is not None and config.app.ship == SHIP_AUTO:
+        generated = _generate(config, result.directory, base, say)  # now it is known what to ship
+    gated = None
+    if config.gate is not None and answer.measured:
+        directories = [item.run.directory for item in answer.measured]
+        gated = gate(directories, config.gate.max_slowdown)
+    return Everything(answer=answer, gated=gated, generated=generated)
+
+
+def _generate(config: Config, prepared: Path, base: Path, say: Say) -> tuple[GeneratedApp, ...]:
+    if config.app is None or config.app.android is None:
+        return ()
+    return generate(prepared, config.app, base=base, say=say)
 
 
 def demo_config(output: Path) -> Config:
@@ -95,8 +131,22 @@ def demo_config(output: Path) -> Config:
     return Config(
         model=ModelSection(path=str(models[0]), input_shapes=DEMO_SHAPES),
         prepare=PrepareSection(output=str(output.absolute() / "prepared")),
+        app=AppSection(
+            name="PP-OCR direction",
+            id="com.example.direction",
+            android=str(output.absolute() / "android"),
+            inputs={"x": DEMO_PICTURE},
+            outputs={
+                "save_infer_model/scale_0.tmp_1": {
+                    "kind": "classification",
+                    "labels": ["0°", "180°"],
+                    "top_k": 2,
+                }
+            },
+        ),
         bench=BenchSection(
             output=str(output.absolute() / "runs"),
+            device=("host", "virtual:android"),
             min_rounds=first,
             max_rounds=last,
             block_s=DEMO_BLOCK_S,

@@ -1,0 +1,115 @@
+"""What `generate`, `build` and `deploy` do: call `pipeline`, then show the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ortlab import pipeline
+from ortlab.cli import render, tables
+from ortlab.config import AppSection, load_config
+from ortlab.domain import BuiltApp, GeneratedApp
+from ortlab.errors import UsageError
+
+
+def generate(
+    *,
+    prepared: Path,
+    android: Path | None,
+    config: Path | None,
+    custom_ops: Sequence[str] | None,
+    as_json: bool,
+    **words: str | None,
+) -> int:
+    """Write projects; what the command line says wins over the configuration."""
+    section, base = AppSection(), Path()
+    if config is not None:
+        section, base = load_config(config).app or section, config.parent
+    said: dict[str, Any] = {
+        field: words[option]
+        for option, field in (
+            ("name", "name"),
+            ("application_id", "id"),
+            ("ship", "ship"),
+            ("ort_android", "ort_android"),
+        )
+        if words[option] is not None
+    }
+    if android is not None:
+        said["android"] = str(android.absolute())
+    if custom_ops:
+        libraries = dict(_by_abi(text) for text in custom_ops)
+        said["custom_ops"] = {**section.custom_ops, **libraries}
+    written = pipeline.generate(prepared, replace(section, **said), base=base, say=render.note)
+    if as_json:
+        render.show_json({"apps": list(written)})
+        return 0
+    for app in written:
+        show_generated(app)
+    return 0
+
+
+def _by_abi(text: str) -> tuple[str, str]:
+    abi, equals, path = text.partition("=")
+    if not equals or not abi or not path:
+        message = f"cannot use --custom-ops {text!r}: it is ABI=FILE, such as arm64-v8a=libops.so"
+        raise UsageError(message)
+    return abi, str(Path(path).absolute())
+
+
+def show_generated(app: GeneratedApp) -> None:
+    """Print what was written and what was left alone."""
+    for path in app.kept:
+        render.say(f"left alone, you changed it: {path}")
+    for note in app.notes:
+        render.say(f"note: {note}")
+    count = len(app.written)
+    what = "everything was up to date" if not count else f"{count} files written"
+    render.say(f"{app.spec.name} ({app.spec.application_id}): {what} in {app.directory}")
+    render.say(f"next: ortlab build {app.directory}, or open it in Android Studio")
+
+
+def build(*, project: Path, module: str, variant: str, deadline_s: float, as_json: bool) -> int:
+    """Build a project."""
+    with render.Progress() as progress:
+        app = pipeline.build(
+            project, module=module, variant=variant, deadline_s=deadline_s, say=progress.update
+        )
+    if as_json:
+        render.show_json(app)
+        return 0
+    show_app(app)
+    option = " --module bench" if module == "bench" else ""
+    render.say(f"next: ortlab deploy {project}{option} --device SERIAL (ortlab devices lists them)")
+    return 0
+
+
+def deploy(*, target: Path, device: str, module: str, start: bool, as_json: bool) -> int:
+    """Install an app."""
+    with render.Progress() as progress:
+        app = pipeline.deploy(target, device, module=module, start=start, say=progress.update)
+    if as_json:
+        render.show_json(app)
+    else:
+        render.say(f"{app.application_id} {app.version_name} is on {device}")
+    return 0
+
+
+def show_app(app: BuiltApp) -> None:
+    """Print what was built, part by part."""
+    total = sum(app.size_by_part.values())
+    render.show_table(
+        f"{app.application_id} {app.version_name} ({app.version_code})",
+        ("part", "size"),
+        [
+            *((part, tables.size(size)) for part, size in app.size_by_part.items()),
+            ("all", tables.size(total)),
+        ],
+        right=(1,),
+    )
+    for path in app.files:
+        render.say(str(path))
+    kind = "debuggable" if app.debuggable else "release"
+    render.say(f"{kind}, ABIs: {', '.join(app.abis) or 'any'}, sha256 {app.sha256[:16]}")
