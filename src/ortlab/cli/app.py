@@ -345,7 +345,7 @@ def generate(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="ortlab.toml whose [app] says more: pictures, labels, state."),
+        typer.Option(help="ortlab.toml whose \\[app] says more: pictures, labels, state."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:

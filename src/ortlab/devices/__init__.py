@@ -6,15 +6,23 @@ and back, and says of a program that left no valid answer what became of it.
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from ortlab.devices.host import HostDevice
 from ortlab.devices.runtimes import interpreter_with, names_release
-from ortlab.domain import Device
-from ortlab.errors import UsageError
+from ortlab.domain import BuiltApp, Device
 from ortlab.process import Processes, SystemProcesses
+
+if TYPE_CHECKING:
+    from ortlab.devices.android import AndroidDevice
 
 __all__ = ["HostDevice", "device_ids", "interpreter_with", "names_release", "open_device"]
 
 HOST = "host"
+VIRTUAL = "virtual"
 
 
 def device_ids() -> tuple[str, ...]:
@@ -22,18 +30,46 @@ def device_ids() -> tuple[str, ...]:
     return (HOST,)
 
 
-def open_device(device_id: str, *, processes: Processes | None = None) -> Device:
+def open_device(
+    device_id: str,
+    *,
+    processes: Processes | None = None,
+    app: BuiltApp | None = None,
+    state_directory: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Device:
     """Open a device by id; the caller closes it.
 
     Args:
-        device_id: ``host``.
+        device_id: ``host``, ``virtual:android`` with or without an API level behind another
+            colon, or the serial of a phone.
         processes: How programs are started.
+        app: Benchmark app that a phone runs; needed for all but the virtual ones.
+        state_directory: Where it is kept which settings of a phone were changed.
+        say: Told what is waited for.
 
     Raises:
-        UsageError: There is no device of this name.
+        UsageError: There is no device of this name, or it needs an app.
         DeviceError: The device cannot run blocks.
     """
     if device_id == HOST:
         return HostDevice(processes or SystemProcesses())
-    message = f"cannot open device {device_id!r}: there is none of this name here"
-    raise UsageError(message, next_step="ortlab devices")
+    return open_phone(device_id, app=app, state_directory=state_directory, say=say)
+
+
+def open_phone(
+    device_id: str,
+    *,
+    app: BuiltApp | None = None,
+    state_directory: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> AndroidDevice:
+    """Open a phone by id; see :func:`open_device`."""
+    state = state_directory or Path(tempfile.gettempdir()) / "ortlab-state"
+    if device_id.partition(":")[0] == VIRTUAL:
+        from ortlab.devices.virtual import open_virtual
+
+        return open_virtual(device_id, app=app, state_directory=state, say=say)
+    from ortlab.devices.android import open_android
+
+    return open_android(device_id, app=app, state_directory=state, say=say)

@@ -29,6 +29,7 @@ DEMO_PICTURE = {
     "std": [0.5, 0.5, 0.5],
     "resize": "fit-height",
 }
+DEMO_DIRECTION = {"kind": "classification", "labels": ["0°", "180°"], "top_k": 2}
 DEMO_ROUNDS = (8, 12)
 DEMO_BLOCK_S = 1.0  # five minutes even where every round is disturbed and repeated
 
