@@ -7,6 +7,7 @@
     ├── DeviceError           5   a device is absent, not ready, or was lost
     │   ├── DeviceLostError           it was there and answers no more
     │   ├── DeviceNotReadyError       a person has to do something at the device
+    │   ├── DeviceTimeoutError        it is there, but did not answer in time
     │   └── InstallError              it refuses the app
     ├── BenchmarkError        6   an experiment could not be carried out
     ├── GateFailedError       7   a gate's limit is exceeded
@@ -79,8 +80,31 @@ class DeviceNotReadyError(DeviceError):
     """A person has to do something at the device: unlock, allow, charge, make room."""
 
 
+class DeviceTimeoutError(DeviceError):
+    """A device is still there, but did not finish before the deadline."""
+
+
 class InstallError(DeviceError):
-    """A device refuses the app; the message gives the platform's own code."""
+    """A device refuses the app.
+
+    Args:
+        message: As for every error; it gives the platform's own code.
+        code: The platform's own code, such as ``INSTALL_FAILED_NO_MATCHING_ABIS``; None where
+            the platform gave none.
+        next_step: As for every error.
+        log_path: As for every error.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        next_step: str | None = None,
+        log_path: Path | None = None,
+    ) -> None:
+        super().__init__(message, next_step=next_step, log_path=log_path)
+        self.code = code
 
 
 class BenchmarkError(OrtlabError):
