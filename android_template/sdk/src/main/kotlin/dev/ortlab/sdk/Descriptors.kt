@@ -54,9 +54,46 @@ public class TensorDescriptor(
             return sizes.toLongArray()
         }
 
+    /**
+     * Makes a tensor of zeros.
+     *
+     * @param dimensions sizes of named dimensions.
+     * @throws ShapeMismatchException a size is missing, or the model declares too little of the shape.
+     */
+    public fun allocate(dimensions: Map<String, Long> = emptyMap()): Tensor {
+        val sizes =
+            shape?.map { dimension ->
+                when (dimension) {
+                    is Dimension.Fixed -> dimension.size
+                    is Dimension.Named -> dimensions[dimension.name] ?: refuse("the size of '${dimension.name}' is not given")
+                    Dimension.Unknown -> refuse("it has a dimension without size and name: make the tensor yourself")
+                }
+            }
+        return Tensor.allocate(elementType, *(sizes ?: refuse("its shape is not known: make the tensor yourself")).toLongArray())
+    }
+
+    private fun refuse(why: String): Nothing = throw ShapeMismatchException("Cannot make a tensor for '$name' ($this): $why")
+
     /** Type and shape in words, such as `float[batch, 3, 224, 224]`. */
     override fun toString(): String = elementType.onnxName + (shape?.joinToString(", ", "[", "]") ?: "[any shape]")
 }
+
+/**
+ * A value that the session itself carries from one run to the next, starting with zeros.
+ *
+ * @property inputName the model's input that takes it; no caller gives it.
+ * @property outputName the model's output that gives the next one; no caller gets it.
+ * @property elementType of both.
+ * @property sizes of both.
+ * @property dimensions named dimensions of them, with the sizes they are thereby fixed to.
+ */
+public class StateDescriptor(
+    public val inputName: String,
+    public val outputName: String,
+    public val elementType: ElementType,
+    public val sizes: List<Long>,
+    public val dimensions: Map<String, Long> = emptyMap(),
+)
 
 /**
  * A packaged file of a model.
@@ -99,9 +136,9 @@ public class SampleTensor(
  * generated class.
  *
  * @property name unique in the app.
- * @property inputs in the model's order, without those that [TensorKind.State] outputs feed.
- * @property outputs in the model's order.
- * @property states inputs that the session feeds by itself.
+ * @property inputs in the model's order, without [states].
+ * @property outputs in the model's order, without [states].
+ * @property states what the session carries from one run to the next.
  * @property variants packaged files, the recommended one first.
  * @property sample packaged inputs to try the model with; empty when there are none.
  */
@@ -109,13 +146,26 @@ public class ModelDescriptor(
     public val name: String,
     public val inputs: List<TensorDescriptor>,
     public val outputs: List<TensorDescriptor>,
-    public val states: List<TensorDescriptor>,
+    public val states: List<StateDescriptor>,
     public val variants: List<ModelVariant>,
     public val sample: List<SampleTensor>,
 ) {
     /** Styles that are packaged, the recommended one first. */
     public val styles: List<ModelStyle>
         get() = variants.map { it.style }.distinct()
+
+    /** Sizes that states fix for the dimensions they share with inputs. */
+    internal val stateDimensions: Map<String, Long> = HashMap<String, Long>().apply { states.forEach { putAll(it.dimensions) } }
+
+    /**
+     * Makes a tensor of zeros for every input.
+     *
+     * @param dimensions sizes of named dimensions.
+     * @return by the inputs' names; the caller closes them.
+     * @throws ShapeMismatchException a size is missing, or an input declares too little of its shape.
+     */
+    public fun allocateInputs(dimensions: Map<String, Long> = emptyMap()): Map<String, Tensor> =
+        inputs.associate { it.name to it.allocate(stateDimensions + dimensions) }
 
     /**
      * Opens the model without its generated class.

@@ -25,7 +25,7 @@ public class GenericSession private constructor(
 ) : AutoCloseable {
     private val state = AtomicInteger(IDLE)
     private val outputs = OutputTensors(descriptor)
-    private val states = StateTensors(descriptor)
+    private val states = StateTensors(descriptor.states)
     private var lastBinding: InputBinding? = null
 
     /** Whether [close] was called. */
@@ -49,7 +49,7 @@ public class GenericSession private constructor(
         require(unknown.isEmpty()) { "The model ${descriptor.name} has no input $unknown; it has $names" }
         val tensors = names.map { name -> requireNotNull(inputs[name]) { "The input '$name' is missing" } }
         if (isClosed) throw closed()
-        val results = run(InputBinding(descriptor.inputs, tensors))
+        val results = run(InputBinding(descriptor, tensors))
         return descriptor.outputs.indices.associate { descriptor.outputs[it].name to results[it] }
     }
 
@@ -77,8 +77,7 @@ public class GenericSession private constructor(
     public fun reset() {
         begin()
         try {
-            states.forget()
-            lastBinding = null
+            states.reset()
         } finally {
             end()
         }
@@ -124,24 +123,21 @@ public class GenericSession private constructor(
     }
 
     private fun execute(binding: InputBinding): List<Tensor> {
-        if (binding !== lastBinding) bind(binding)
+        if (binding !== lastBinding) {
+            outputs.refuseAsInputs(binding.tensors)
+            lastBinding = binding
+        }
         outputs.acquire()
         try {
-            if (states.isEmpty) return outputs.run(loaded.session, binding.feeds)
-            val results = outputs.run(loaded.session, states.feeds(binding.feeds))
-            states.carryOver(results)
+            states.connect(binding.feeds, outputs.handles)
+            val results = outputs.run(loaded.session, binding.feeds)
+            states.advance()
             return results
         } catch (error: OrtException) {
             throw RunException("Cannot run the model ${descriptor.name}: ${error.message}", error)
         } finally {
             outputs.release()
         }
-    }
-
-    private fun bind(binding: InputBinding) {
-        outputs.refuseAsInputs(binding.tensors)
-        states.bind(binding.dimensions)
-        lastBinding = binding
     }
 
     private fun begin() {
@@ -161,7 +157,7 @@ public class GenericSession private constructor(
 
     private fun release() {
         outputs.close()
-        states.forget()
+        states.close()
         loaded.close()
     }
 

@@ -1,5 +1,7 @@
 package dev.ortlab.sdk
 
+import dev.ortlab.sdk.image.halfBits
+
 /** Conversions of 16-bit floats; Android's own need API level 26. Source: IEEE 754-2019. */
 internal object HalfPrecision {
     private const val FLOAT_SIGN = 0x8000_0000.toInt()
@@ -8,12 +10,9 @@ internal object HalfPrecision {
     private const val HALF_MANTISSA = 0x03FF
     private const val MANTISSA_SHIFT = 13
     private const val BIAS_DIFFERENCE = 112
-    private const val FIRST_OVERFLOWING = 0x477F_F000
-    private const val FIRST_NORMAL = 0x3880_0000
 
     /** 2^-24, the smallest subnormal number. */
     private const val SUBNORMAL_STEP = 5.9604645e-8f
-    private const val TO_STEPS = 16_777_216f
 
     fun float16ToFloat(bits: Short): Float {
         val sign = (bits.toInt() and 0x8000) shl 16
@@ -28,19 +27,7 @@ internal object HalfPrecision {
         return Float.fromBits(sign or magnitude)
     }
 
-    fun floatToFloat16(value: Float): Short {
-        val bits = value.toRawBits()
-        val sign = (bits and FLOAT_SIGN) ushr 16
-        val magnitude = bits and FLOAT_SIGN.inv()
-        val half =
-            when {
-                magnitude > FLOAT_INFINITY -> HALF_INFINITY or 0x0200 or ((magnitude ushr MANTISSA_SHIFT) and HALF_MANTISSA)
-                magnitude >= FIRST_OVERFLOWING -> HALF_INFINITY
-                magnitude < FIRST_NORMAL -> Math.rint((Float.fromBits(magnitude) * TO_STEPS).toDouble()).toInt()
-                else -> roundedShift(magnitude - (BIAS_DIFFERENCE shl 23), MANTISSA_SHIFT)
-            }
-        return (sign or half).toShort()
-    }
+    fun floatToFloat16(value: Float): Short = halfBits(value)
 
     fun bfloat16ToFloat(bits: Short): Float = Float.fromBits(bits.toInt() shl 16)
 

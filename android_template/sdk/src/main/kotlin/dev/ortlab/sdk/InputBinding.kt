@@ -11,19 +11,17 @@ import ai.onnxruntime.OnnxTensor
  * @throws ClosedException a tensor was closed.
  */
 internal class InputBinding(
-    descriptors: List<TensorDescriptor>,
+    model: ModelDescriptor,
     val tensors: List<Tensor>,
 ) {
-    /** Named dimensions and the sizes that the tensors give them. */
-    val dimensions: Map<String, Long>
-
     private val texts: List<Pair<String, StringTensor>>
 
     /** What the runtime is given, by its names. */
     val feeds: MutableMap<String, OnnxTensor> = LinkedHashMap()
 
     init {
-        val bound = DimensionChecker()
+        val descriptors = model.inputs
+        val bound = DimensionChecker(model.stateDimensions)
         val seen = HashMap<Tensor, String>()
         descriptors.forEachIndexed { index, descriptor ->
             val tensor = tensors[index]
@@ -33,10 +31,10 @@ internal class InputBinding(
             }
             bound.check(descriptor, tensor)
         }
-        dimensions = bound.sizes
-        texts = descriptors.zip(tensors).mapNotNull { (descriptor, tensor) ->
-            (tensor as? StringTensor)?.let { RuntimeNames.of(descriptor.name) to it }
-        }
+        texts =
+            descriptors.zip(tensors).mapNotNull { (descriptor, tensor) ->
+                (tensor as? StringTensor)?.let { RuntimeNames.of(descriptor.name) to it }
+            }
         descriptors.forEachIndexed { index, descriptor ->
             feeds[RuntimeNames.of(descriptor.name)] = tensors[index].handle()
         }
@@ -62,13 +60,10 @@ internal class InputBinding(
 
 /** Checks tensors against declared inputs and keeps the sizes of named dimensions. */
 internal class DimensionChecker(
-    known: Map<String, Long> = emptyMap(),
+    known: Map<String, Long>,
 ) {
     private val origins = HashMap<String, String>()
-    private val bound = LinkedHashMap(known)
-
-    val sizes: Map<String, Long>
-        get() = bound
+    private val bound = HashMap(known)
 
     fun check(
         descriptor: TensorDescriptor,
@@ -101,14 +96,14 @@ internal class DimensionChecker(
             is Dimension.Named -> {
                 val earlier = bound.getOrPut(dimension.name) { given[axis] }
                 if (earlier != given[axis]) {
-                    val origin = origins[dimension.name]?.let { " in input '$it'" }.orEmpty()
+                    val origin = origins[dimension.name]?.let { " in input '$it'" } ?: " in a state"
                     refuse(descriptor, given, "dimension '${dimension.name}' is ${given[axis]}, but $earlier$origin")
                 }
                 origins.getOrPut(dimension.name) { descriptor.name }
             }
 
             Dimension.Unknown -> {
-                Unit
+                // Any size.
             }
         }
     }

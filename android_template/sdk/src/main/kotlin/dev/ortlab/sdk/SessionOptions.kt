@@ -113,8 +113,8 @@ public data class SessionOptions(
     init {
         require(intraOpThreads == null || intraOpThreads > 0) { "intraOpThreads must be positive, not $intraOpThreads" }
         require(interOpThreads == null || interOpThreads > 0) { "interOpThreads must be positive, not $interOpThreads" }
-        val repeated = providers.groupingBy { it.name }.eachCount().filterValues { it > 1 }.keys
-        require(repeated.isEmpty()) { "providers name $repeated more than once" }
+        val names = providers.map { it.name }
+        require(names.size == names.toSet().size) { "providers names one more than once: $names" }
         val reserved = configEntries.keys.filter { it in RESERVED_ENTRIES }
         require(reserved.isEmpty()) { "configEntries may not hold $reserved: the SDK sets them" }
     }

@@ -40,7 +40,9 @@ internal class Storage private constructor(
         ): Storage {
             val size = sizeBytes(elementType, shape)
             val what = "${elementType.onnxName}${shape.contentToString()}"
+
             fun refuse(why: String): Nothing = throw InvalidBufferException("The buffer for $what $why")
+
             if (!buffer.isDirect) refuse("is not direct: use ByteBuffer.allocateDirect")
             if (buffer.order() != ByteOrder.nativeOrder()) {
                 refuse("has byte order ${buffer.order()}; order(ByteOrder.nativeOrder()) sets this device's")
@@ -94,9 +96,9 @@ public sealed class BufferTensor(
         while (bytes.hasRemaining()) bytes.put(0)
     }
 
-    /** Copies the elements of a tensor with the same type and shape. */
-    internal fun copyFrom(other: BufferTensor) {
-        bytes.put(other.bytes)
+    /** Copies the elements of a tensor with the same type and shape, whatever uses either. */
+    internal fun copyRaw(other: BufferTensor) {
+        storage.bytes.duplicate().put(other.storage.bytes.duplicate())
     }
 
     /** Refuses an array of another length. */

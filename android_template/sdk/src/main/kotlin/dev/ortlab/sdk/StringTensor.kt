@@ -16,13 +16,11 @@ public class StringTensor internal constructor(
     private val values: Array<String> = values.copyOf()
     private var handle: OnnxTensor? = null
 
-    /** Rises when the runtime's copy is out of date. */
-    internal var version: Int = 0
-        private set
+    /** Whether the runtime's copy is out of date. */
+    private var isStale = false
 
     init {
         checkLength(values.size)
-        values.forEach(::checkText)
     }
 
     /** Element [index] in C order. */
@@ -43,7 +41,7 @@ public class StringTensor internal constructor(
         checkOpen()
         checkText(value)
         values[index] = value
-        discard()
+        isStale = true
     }
 
     /**
@@ -58,7 +56,7 @@ public class StringTensor internal constructor(
         checkLength(values.size)
         values.forEach(::checkText)
         values.copyInto(this.values)
-        discard()
+        isStale = true
     }
 
     /**
@@ -74,7 +72,7 @@ public class StringTensor internal constructor(
     override fun clear() {
         checkOpen()
         values.fill("")
-        discard()
+        isStale = true
     }
 
     @Synchronized
@@ -89,13 +87,6 @@ public class StringTensor internal constructor(
         handle = null
     }
 
-    private fun discard() {
-        version++
-        isStale = true
-    }
-
-    private var isStale = false
-
     /** Makes the runtime's copy anew if the text has changed; called while a run has the tensor. */
     internal fun refresh(): OnnxTensor {
         if (isStale) {
@@ -108,15 +99,6 @@ public class StringTensor internal constructor(
     private fun checkLength(length: Int) {
         if (length != elementCount) {
             throw InvalidBufferException("$length texts were given for $this, which has $elementCount")
-        }
-    }
-
-    private fun checkText(text: String) {
-        if (!OrtRuntime.canPass(text)) {
-            throw InvalidBufferException(
-                "A text holds U+0000, half a surrogate pair or a character beyond U+FFFF, " +
-                    "which this Java runtime cannot hand to native code unharmed",
-            )
         }
     }
 
@@ -142,7 +124,19 @@ public class StringTensor internal constructor(
         public fun of(
             values: Array<String>,
             vararg shape: Long,
-        ): StringTensor = StringTensor(shape.copyOf(), values)
+        ): StringTensor {
+            values.forEach(::checkText)
+            return StringTensor(shape.copyOf(), values)
+        }
+
+        private fun checkText(text: String) {
+            if (!OrtRuntime.canPass(text)) {
+                throw InvalidBufferException(
+                    "A text holds U+0000, half a surrogate pair or a character beyond U+FFFF, " +
+                        "which this Java runtime cannot hand to native code unharmed",
+                )
+            }
+        }
 
         private const val MAXIMUM_COUNT = 1L shl 24
     }

@@ -1,16 +1,27 @@
 package dev.ortlab.sdk
 
+import dev.ortlab.sdk.image.ImageFormat
+
 /** What a tensor's numbers mean to people. */
 public sealed interface TensorKind {
     /** Nothing is known: numbers. */
     public data object Raw : TensorKind
 
     /**
-     * An output that is the next run's input; the session carries it over.
+     * An input that is a picture: an `ImagePreprocessor` of [format] writes it into the tensor.
      *
-     * @property inputName that input.
+     * @property format what the model wants its pictures to be.
      */
-    public data class State(
-        public val inputName: String,
+    public class Image(
+        public val format: ImageFormat,
+    ) : TensorKind
+
+    /**
+     * An output that scores classes.
+     *
+     * @property classification makes labels of the scores.
+     */
+    public class Scores(
+        public val classification: Classification,
     ) : TensorKind
 }
