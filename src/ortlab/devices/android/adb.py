@@ -54,8 +54,10 @@ __all__ = [
 OLDEST_SERVER_VERSION: Final = 36
 """The first adb server that knows what a phone's shell and package manager can do."""
 
+_START_DEADLINE_S = 30.0
 _SERVER_DEADLINE_S = 5.0
 _SETTLING_S = 1.0
+_PASSING = (PhoneState.CONNECTING, PhoneState.AUTHORIZING, PhoneState.OFFLINE)
 
 
 class AdbServer:
@@ -97,25 +99,29 @@ class AdbServer:
         """Whether it is one of this machine, which may be started here."""
         return adb_program.is_loopback(self.host)
 
-    def start(self) -> None:
+    def start(self, *, deadline_s: float = _START_DEADLINE_S) -> None:
         """See that a server answers; start one where none does and it belongs on this machine.
+
+        Args:
+            deadline_s: Total time.
 
         Raises:
             ToolchainError: adb is missing or does not start, the server is too old, or a remote
                 one does not answer.
         """
+        deadline = Deadline(deadline_s)
         with self._starting:
             try:
-                return self._check_version()
+                return self._check_version(deadline)
             except ServerGoneError as error:
                 if not self.is_local:
                     task = "use phones"
                     raise self._unreachable(task) from error
             said = adb_program.start_server(
-                self._adb or adb_program.find(), self.port, self._processes
+                self._adb or adb_program.find(), self.port, self._processes, deadline
             )
             try:
-                self._check_version()
+                self._check_version(deadline)
             except ServerGoneError as error:
                 message = f"cannot start an adb server at {self.address}: {said or 'no answer'}"
                 raise ToolchainError(message, next_step="adb start-server") from error
@@ -148,10 +154,10 @@ class AdbServer:
         wanted = _full_address(address)
         deadline = Deadline(deadline_s)
         try:
-            said = self.ask(f"host:connect:{wanted}", deadline)
-            match = re.search(r"connected to (\S+)", said)
-            serial = match[1] if match and not said.startswith(("failed", "unable")) else None
-            phone = self._settled(serial or wanted, deadline, connected=serial is not None)
+            said, phone = self._connect(wanted, deadline)
+            if phone is not None and phone.state is PhoneState.OFFLINE and "already" in said:
+                self.disconnect(wanted)  # what is left of an earlier connection
+                said, phone = self._connect(wanted, deadline)
         except TimeoutError as error:
             message = f"cannot connect to {wanted}: no answer within {deadline_s:g} s"
             raise DeviceTimeoutError(message, next_step=_WIRELESS) from error
@@ -159,8 +165,7 @@ class AdbServer:
             task = f"connect to {wanted}"
             raise self._unreachable(task) from error
         except RefusedError as error:
-            message = f"cannot connect to {wanted}: {error}"
-            raise DeviceNotReadyError(message, next_step=_WIRELESS) from error
+            said, phone = str(error), None
         if phone is not None and phone.state is PhoneState.DEVICE:
             return phone.serial
         if phone is not None and phone.state is not PhoneState.OFFLINE:
@@ -223,27 +228,29 @@ class AdbServer:
         """Return a phone as it stands now, or None; raises one of ``CALL_ERRORS``."""
         return next((phone for phone in self._list(deadline) if phone.serial == serial), None)
 
-    def _settled(self, serial: str, deadline: Deadline, *, connected: bool) -> AttachedPhone | None:
-        """Return the phone once it is past connecting; a new one is briefly listed as offline."""
-        patience = Deadline(_SETTLING_S)
+    def _connect(self, wanted: str, deadline: Deadline) -> tuple[str, AttachedPhone | None]:
+        """Connect, and return what the server said and the phone once it is past connecting."""
+        said = self.ask(f"host:connect:{wanted}", deadline)
+        match = re.match(r"(?:already )?connected to (\S+)", said)
+        serial = match[1] if match else wanted
+        patience = deadline.within(_SETTLING_S)
         while True:
             phone = self.find(serial, deadline)
-            passing = (PhoneState.CONNECTING, PhoneState.AUTHORIZING, PhoneState.OFFLINE)
-            if not connected or phone is None or phone.state not in passing:
-                return phone
+            if match is None or phone is None or phone.state not in _PASSING:
+                return said, phone
             try:
-                time.sleep(min(0.02, patience.remaining_s(), deadline.remaining_s()))
+                time.sleep(min(0.02, patience.remaining_s()))
             except TimeoutError:
-                return phone
+                return said, phone
 
-    def _check_version(self) -> None:
+    def _check_version(self, deadline: Deadline) -> None:
         """See that a server answers that can do what is needed.
 
         Raises:
             ToolchainError: Another program answers, or a server that is too old.
         """
         try:
-            said = self.ask("host:version", Deadline(_SERVER_DEADLINE_S))
+            said = self.ask("host:version", deadline.within(_SERVER_DEADLINE_S))
             version = int(said, 16)
         except (RefusedError, EOFError, OSError, ValueError) as error:
             message = f"cannot use what answers at {self.address}: it is no adb server"

@@ -10,12 +10,12 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+from ortlab.devices.android.channel import Deadline
 from ortlab.errors import ToolchainError, UsageError
 from ortlab.process import Command, Processes
 
 DEFAULT_PORT: Final = 5037
 
-_START_DEADLINE_S = 30.0
 _INSTALL = "apt-get install adb (or set ADBUTILS_ADB_PATH to an adb program)"
 
 
@@ -69,15 +69,17 @@ def find() -> Path:
     raise ToolchainError(message, next_step=_INSTALL)
 
 
-def start_server(adb: Path, port: int, processes: Processes) -> str:
+def start_server(adb: Path, port: int, processes: Processes, deadline: Deadline) -> str:
     """Start a server on this machine, which outlives us, and return what adb said.
 
     Raises:
         ToolchainError: The program cannot be started.
     """
-    completed = processes.run(
-        Command(arguments=(str(adb), "-P", str(port), "start-server"), deadline_s=_START_DEADLINE_S)
-    )
+    arguments = (str(adb), "-P", str(port), "start-server")
+    try:
+        completed = processes.run(Command(arguments=arguments, deadline_s=deadline.remaining_s()))
+    except TimeoutError:
+        return f"not started within {deadline.seconds:g} s"
     return (completed.stderr or completed.stdout).strip()[-500:]
 
 

@@ -46,6 +46,10 @@ class Deadline:
             raise TimeoutError(message)
         return left
 
+    def within(self, seconds: float) -> Deadline:
+        """Return a deadline after ``seconds`` that is not later than this one."""
+        return Deadline(min(seconds, self._end - time.monotonic()))
+
 
 class DeadlineSocket(socket.socket):
     """A connected socket whose every operation ends at one deadline.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from ortlab.devices.android.channel import Buffer, Channel
-from ortlab.devices.android.quoting import quoted
+from ortlab.devices.android.local_files import size_bytes
+from ortlab.devices.android.quoting import command_line, quoted
 from ortlab.devices.android.sync import Source
 from ortlab.errors import InstallError
 
@@ -133,7 +134,7 @@ _OTHER_ERRORS = (
         "INSTALL_FAILED_INVALID_APK",
     ),
     (
-        re.compile(r"restricted|canceled by user|SecurityException", re.IGNORECASE),
+        re.compile(r"restricted|canceled by user", re.IGNORECASE),
         "INSTALL_FAILED_USER_RESTRICTED",
     ),
 )
@@ -142,12 +143,6 @@ _OTHER_ERRORS = (
 def succeeded(answer: str) -> bool:
     """Whether the package manager says that it did what it was asked."""
     return re.search(r"^Success\b", answer, re.MULTILINE) is not None
-
-
-def session_number(answer: str) -> str | None:
-    """Return the number of the session that ``install-create`` made, or None."""
-    match = _SESSION.search(answer)
-    return match[1] if match else None
 
 
 def failure_code(answer: str) -> str | None:
@@ -189,17 +184,82 @@ def not_installed(answer: str) -> bool:
     )
 
 
-def package_service(arguments: Sequence[str], command: str, *, direct: bool) -> str:
+def too_old(what: str, *, serial: str) -> InstallError:
+    """Return the error for a phone that cannot take a streamed app.
+
+    Args:
+        what: What was to be installed.
+        serial: Of the phone.
+    """
+    code = "INSTALL_FAILED_OLDER_SDK"
+    message = f"cannot install {what} on {serial}: its Android is older than 7.0"
+    return InstallError(message, code=code, next_step=_ADVICE[code][1])
+
+
+class RefusedInstallError(Exception):
+    """The package manager refused; the text is all it said."""
+
+
+class Ask(Protocol):
+    """Asks the package manager and returns its answer."""
+
+    def __call__(self, arguments: Sequence[str], apk: Path | None) -> str:
+        """Ask with the arguments after ``package`` and the bytes of an APK, if any."""
+        ...
+
+
+def install(
+    apks: Sequence[Path],
+    flags: Sequence[str],
+    *,
+    ask: Ask,
+    abandon: Callable[[Sequence[str]], None],
+) -> None:
+    """Install one APK, or several as the splits of one app in a session.
+
+    Args:
+        apks: One APK, or the base and its splits.
+        flags: Of ``pm install``.
+        ask: Asks the package manager.
+        abandon: Asks it likewise, when a session failed; may not fail.
+
+    Raises:
+        RefusedInstallError: It refused.
+        StorageError: An APK cannot be read.
+    """
+    sizes = [size_bytes(apk) for apk in apks]
+    if len(apks) == 1:
+        _expect_success(ask(("install", *flags, "-S", str(sizes[0])), apks[0]))
+        return
+    answer = ask(("install-create", *flags, "-S", str(sum(sizes))), None)
+    match = _SESSION.search(answer)
+    if match is None:
+        raise RefusedInstallError(answer)
+    session = match[1]
+    try:
+        for apk, name, size in zip(apks, split_names(apks), sizes, strict=True):
+            _expect_success(ask(("install-write", "-S", str(size), session, name, "-"), apk))
+        _expect_success(ask(("install-commit", session), None))
+    except BaseException:
+        abandon(("install-abandon", session))
+        raise
+
+
+def _expect_success(answer: str) -> None:
+    if not succeeded(answer):
+        raise RefusedInstallError(answer)
+
+
+def package_service(arguments: Sequence[str], *, direct: bool) -> str:
     """Return the adb service that asks the package manager.
 
     Args:
         arguments: After ``package``.
-        command: The same, quoted for a shell.
         direct: Whether the phone takes arguments without a shell.
     """
     if direct:
         return "abb_exec:" + "\0".join(("package", *arguments))
-    return f"exec:cmd package {command}"
+    return f"exec:cmd package {command_line(arguments)}"
 
 
 def ask(channel: Channel, content: Source | None = None) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -19,19 +21,39 @@ class LocalFile:
     Args:
         path: For the message.
         file: Open.
+        size_bytes: When it was opened.
     """
 
-    def __init__(self, path: Path, file: BinaryIO) -> None:
+    def __init__(self, path: Path, file: BinaryIO, size_bytes: int = 0) -> None:
+        self.size_bytes = size_bytes
         self._path = path
         self._file = file
+        self._hashes: dict[str, hashlib._Hash] = {}
+
+    def hash_content(self) -> None:
+        """Compute checksums of all that is read from now on."""
+        self._hashes = {
+            "sha256": hashlib.sha256(),
+            "md5": hashlib.md5(usedforsecurity=False),
+        }
+
+    def checksum(self, algorithm: str) -> str:
+        """Return the checksum of what was read, in hexadecimal digits.
+
+        Args:
+            algorithm: ``sha256`` or ``md5``.
+        """
+        return self._hashes[algorithm].hexdigest()
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer and return how much of it; 0 at the end."""
         try:
-            return self._file.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
+            size: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
         except OSError as error:
-            message = f"cannot read {self._path}: {error.strerror or error}"
-            raise StorageError(message) from error
+            raise _unreadable(self._path, error) from error
+        for known in self._hashes.values():
+            known.update(buffer[:size])
+        return size
 
     def write(self, data: bytes, /) -> None:
         """Write all of it."""
@@ -42,23 +64,38 @@ class LocalFile:
 
 
 @contextlib.contextmanager
-def opened(source: Path | bytes) -> Iterator[tuple[LocalFile, int]]:
-    """Give a file or bytes to read, with the size.
+def opened(source: Path | bytes) -> Iterator[LocalFile]:
+    """Give a file or bytes to read.
 
     Raises:
         StorageError: The file cannot be read.
     """
     if isinstance(source, bytes):
-        yield LocalFile(Path("bytes"), io.BytesIO(source)), len(source)
+        yield LocalFile(Path("bytes"), io.BytesIO(source), len(source))
         return
+    size = size_bytes(source)
     try:
         file = source.open("rb", buffering=0)
-        size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        message = f"cannot read {source}: {error.strerror or error}"
-        raise StorageError(message) from error
+        raise _unreadable(source, error) from error
     with file:
-        yield LocalFile(source, file), size
+        yield LocalFile(source, file, size)
+
+
+def size_bytes(path: Path) -> int:
+    """Return the size of a regular file.
+
+    Raises:
+        StorageError: There is none, or it cannot be looked at.
+    """
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(state.st_mode):
+        message = f"cannot read {path}: it is no file"
+        raise StorageError(message)
+    return state.st_size
 
 
 @contextlib.contextmanager
@@ -89,6 +126,10 @@ def staged(destination: Path) -> Iterator[LocalFile]:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+
+
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"cannot read {path}: {error.strerror or error}")
 
 
 def _unwritable(path: Path, error: OSError) -> StorageError:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +40,8 @@ from ortlab.errors import (
 )
 
 _QUESTION_DEADLINE_S = 5.0
+_RECONNECTING_S = 5.0
+_POLLING_S = 0.05
 _LOOK_DEADLINE_S = 1.0
 _CLEAN_UP_DEADLINE_S = 2.0
 _CLEAN_UP_OF_A_SLOW_PHONE_DEADLINE_S = 0.5
@@ -54,7 +56,7 @@ class Server(Protocol):
         """Where it listens."""
         ...
 
-    def start(self) -> None:
+    def start(self, *, deadline_s: float) -> None:
         """See that it answers."""
         ...
 
@@ -83,8 +85,16 @@ class Server(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What is being done, in words that follow "cannot", and until when."""
+
+    task: str
+    deadline: Deadline
+
+
 class AdbPhone:
-    """One phone by its serial.
+    """One phone by its serial; may be used from several threads.
 
     Every call raises, beside what it says itself:
         DeviceLostError: The phone or the adb server went away.
@@ -103,7 +113,7 @@ class AdbPhone:
 
     def features(self, *, deadline_s: float = _QUESTION_DEADLINE_S) -> frozenset[str]:
         """Return what both the phone and the adb server announce, such as ``shell_v2``."""
-        return self._features(Deadline(deadline_s), "ask for features")
+        return self._features(_Call("ask for features", Deadline(deadline_s)))
 
     def shell(
         self,
@@ -124,12 +134,11 @@ class AdbPhone:
             UsageError: An argument cannot be given to a shell.
         """
         line = command_line(arguments)
-        deadline = Deadline(deadline_s)
-        task = f"run {_shortened(line)!r}"
-        if "shell_v2" in self._features(deadline, task):
-            with self._service(f"shell,v2,raw:{line}", task, deadline) as channel:
+        call = _Call(f"run {_shortened(line)!r}", Deadline(deadline_s))
+        if "shell_v2" in self._features(call):
+            with self._service(f"shell,v2,raw:{line}", call) as channel:
                 return run_with_packets(channel, on_output=on_output, input_bytes=input_bytes)
-        return self._shell_with_marker(line, task, deadline, on_output, input_bytes)
+        return self._shell_with_marker(line, call, on_output, input_bytes)
 
     def push(
         self,
@@ -161,22 +170,19 @@ class AdbPhone:
             DeviceError: The phone refuses, or the file did not arrive as it was sent.
         """
         device_path(destination)
-        deadline = Deadline(deadline_s)
+        call = _Call(f"push {_shortened(destination)}", Deadline(deadline_s))
         part = _part_name(destination)
-        task = f"push {_shortened(destination)}"
-        with local_files.opened(source) as (file, size):
-            hashed = _Hashed(file) if verify else file
+        with local_files.opened(source) as file:
+            if verify:
+                file.hash_content()
             try:
-                self._send(part, destination, hashed, size, mode, progress, task, deadline)
-                if isinstance(hashed, _Hashed):
-                    self._compare_content(part, hashed, task, deadline)
-                moved = self._follow_up(
-                    ("chmod", f"{mode:o}", part, Raw("&&"), "mv", "-f", part, destination),
-                    task,
-                    deadline,
-                )
-                if moved.exit_code != 0:
-                    raise self._failure(task, moved.stderr or moved.stdout)
+                self._send(call, file, part, destination, mode, progress)
+                if verify:
+                    self._compare_content(call, part, file)
+                take_name = ("chmod", f"{mode:o}", part, _AND, "mv", "-f", part, destination)
+                taken = self._continued(call, *take_name)
+                if taken.exit_code != 0:
+                    raise self._failure(call.task, taken.stderr or taken.stdout)
             except BaseException as error:
                 self._remove_quietly(part, after=error)
                 raise
@@ -202,26 +208,18 @@ class AdbPhone:
             DeviceError: There is no such file, or the phone refuses.
         """
         device_path(source)
-        deadline = Deadline(deadline_s)
-        task = f"pull {_shortened(source)}"
-        features = self._features(deadline, task)
         with (
-            self._service("sync:", task, deadline) as channel,
-            self._sync_failures(task),
+            self._sync(_Call(f"pull {_shortened(source)}", Deadline(deadline_s))) as session,
+            local_files.staged(destination) as file,
         ):
-            session = SyncSession(channel, features)
             there = session.stat(source)
-            if there is None:
-                reason = "no such file"
+            if there is None or there.is_directory:
+                reason = "it is a directory" if there else "no such file"
                 raise SyncFailedError(reason)
-            if there.is_directory:
-                reason = "it is a directory"
+            size = session.receive(source, file, there.size_bytes, progress=progress)
+            if size < there.size_bytes:
+                reason = f"only {size} of {there.size_bytes} bytes came"
                 raise SyncFailedError(reason)
-            with local_files.staged(destination) as file:
-                size = session.receive(source, file, progress=progress)
-                if size < there.size_bytes:
-                    reason = f"{size} bytes came of {there.size_bytes}"
-                    raise SyncFailedError(reason)
             return size
 
     def stat(self, path: str, *, deadline_s: float) -> RemoteFile | None:
@@ -231,14 +229,8 @@ class AdbPhone:
             DeviceError: The phone does not let us look.
         """
         device_path(path)
-        deadline = Deadline(deadline_s)
-        task = f"look at {_shortened(path)}"
-        features = self._features(deadline, task)
-        with (
-            self._service("sync:", task, deadline) as channel,
-            self._sync_failures(task),
-        ):
-            return SyncSession(channel, features).stat(path)
+        with self._sync(_Call(f"look at {_shortened(path)}", Deadline(deadline_s))) as session:
+            return session.stat(path)
 
     def install(
         self,
@@ -260,33 +252,26 @@ class AdbPhone:
             StorageError: An APK cannot be read.
             InstallError: The phone refuses; ``code`` is the platform's own.
         """
-        deadline = Deadline(deadline_s)
-        what = ", ".join(apk.name for apk in apks)
-        task = f"install {_shortened(what)}"
-        features = self._features(deadline, task)
-        if "cmd" not in features:
-            message = f"cannot {task} on {self.serial}: its Android is older than 7.0"
-            raise InstallError(
-                message,
-                code="INSTALL_FAILED_OLDER_SDK",
-                next_step="use a phone with Android 7.0 (API level 24) or newer",
-            )
+        what = _shortened(", ".join(apk.name for apk in apks))
+        call = _Call(f"install {what}", Deadline(deadline_s))
+        if "cmd" not in self._features(call):
+            raise installing.too_old(what, serial=self.serial)
 
-        def ask(arguments: tuple[str, ...], apk: Path | None, limit: Deadline) -> str:
-            return self._ask_package_manager(arguments, apk, features, task, limit)
+        def ask(arguments: Sequence[str], apk: Path | None) -> str:
+            return self._ask_package_manager(arguments, apk, call)
 
-        def refuse(answer: str) -> InstallError:
-            return installing.refusal(
-                answer, what=_shortened(what), serial=self.serial, package=package
-            )
+        def abandon(arguments: Sequence[str]) -> None:
+            limit = _Call(call.task, Deadline(_CLEAN_UP_DEADLINE_S))
+            with contextlib.suppress(DeviceError):
+                self._ask_package_manager(arguments, None, limit)
 
-        if len(apks) == 1:
-            size = _size(apks[0])
-            answer = ask(("install", *flags, "-S", str(size)), apks[0], deadline)
-            if not installing.succeeded(answer):
-                raise refuse(answer)
-        else:
-            self._install_session(apks, flags, deadline, ask, refuse)
+        try:
+            installing.install(apks, flags, ask=ask, abandon=abandon)
+        except installing.RefusedInstallError as error:
+            answer = str(error)
+            raise installing.refusal(
+                answer, what=what, serial=self.serial, package=package
+            ) from error
 
     def uninstall(self, package: str, *, deadline_s: float) -> bool:
         """Remove an app with its data; return whether there was one.
@@ -294,18 +279,16 @@ class AdbPhone:
         Raises:
             InstallError: The phone refuses; ``code`` is the platform's own.
         """
-        deadline = Deadline(deadline_s)
-        manager = ("cmd", "package")
-        left = deadline.remaining_s
-        result = self.shell(*manager, "uninstall", package, deadline_s=left())
+        call = _Call(f"uninstall {_shortened(package)}", Deadline(deadline_s))
+        result = self._continued(call, "cmd", "package", "uninstall", package)
         answer = result.stdout + result.stderr
         if installing.succeeded(answer):
             return True
-        known = self.shell(*manager, "path", package, deadline_s=left())
+        known = self._continued(call, "cmd", "package", "path", package)
         if installing.not_installed(answer) and "package:" not in known.stdout:
             return False
         code = installing.failure_code(answer)
-        message = f"cannot uninstall {package} from {self.serial}: {answer.strip()[:500]}"
+        message = f"cannot {call.task} from {self.serial}: {answer.strip()[:500]}"
         raise InstallError(message, code=code, next_step="uninstall it on the phone by hand")
 
     def wait(self, *, deadline_s: float) -> None:
@@ -319,122 +302,116 @@ class AdbPhone:
         problem: Exception | None = None
         while True:
             try:
-                phone, problem = self._returned(Deadline(min(1.0, deadline.remaining_s()))), None
+                phone = self._returned(deadline)
                 if phone is not None and phone.state is PhoneState.DEVICE:
                     return
-            except (TimeoutError, ToolchainError, DeviceError) as error:
+                problem = None
+            except (*CALL_ERRORS, ToolchainError, DeviceError) as error:
                 problem = error
             try:
-                time.sleep(min(0.05, deadline.remaining_s()))
+                time.sleep(min(_POLLING_S, deadline.remaining_s()))
             except TimeoutError:
                 break
-        if phone is not None:
-            task = f"use {self.serial}"
-            raise not_ready(task, phone)
         task = "go on"
-        raise self._lost(task, "it did not come back") from problem
+        if phone is not None and phone.state is not PhoneState.DEVICE:
+            raise not_ready(task, phone)
+        why = f"it did not come back within {deadline_s:g} s"
+        raise self._lost(task, f"{why} ({problem})" if problem else why) from problem
 
     # -- steps ----------------------------------------------------------------------------------
 
-    def _returned(self, slice_: Deadline) -> AttachedPhone | None:
+    def _returned(self, deadline: Deadline) -> AttachedPhone | None:
         """Return the phone as it stands, after a moment's wait where it is not ready."""
         server = self._server
         try:
-            phone = server.find(self.serial, slice_)
+            phone = server.find(self.serial, deadline.within(_LOOK_DEADLINE_S))
         except (ServerGoneError, EOFError):
             self._known_features = None
-            server.start()
-            phone = server.find(self.serial, slice_)
+            server.start(deadline_s=deadline.remaining_s())
+            phone = server.find(self.serial, deadline)
         if phone is not None and phone.state is PhoneState.DEVICE:
             return phone
         if is_address(self.serial) and (phone is None or phone.state is PhoneState.OFFLINE):
-            if phone is not None:
-                server.disconnect(self.serial)
-            server.connect(self.serial, deadline_s=slice_.remaining_s())
-            return server.find(self.serial, slice_)
+            limit = deadline.within(_RECONNECTING_S)
+            server.connect(self.serial, deadline_s=limit.remaining_s())
+            return server.find(self.serial, limit)
         with contextlib.suppress(*CALL_ERRORS):
-            server.await_ready(self.serial, slice_)
+            server.await_ready(self.serial, deadline.within(_LOOK_DEADLINE_S))
         return phone
 
-    def _features(self, deadline: Deadline, task: str) -> frozenset[str]:
+    def _features(self, call: _Call) -> frozenset[str]:
         if self._known_features is None:
             try:
-                own = self._server.ask(f"host-serial:{self.serial}:features", deadline)
-                host = self._server.ask("host:host-features", deadline)
+                own = self._server.ask(f"host-serial:{self.serial}:features", call.deadline)
+                host = self._server.ask("host:host-features", call.deadline)
             except CALL_ERRORS as error:
-                raise self._explained(error, task, deadline, opened=False) from error
+                raise self._explained(error, call, opened=False) from error
             self._known_features = frozenset(own.split(",")) & frozenset(host.split(","))
         return self._known_features
 
     @contextlib.contextmanager
-    def _service(self, name: str, task: str, deadline: Deadline) -> Iterator[Channel]:
+    def _service(self, name: str, call: _Call) -> Iterator[Channel]:
         """Open a service of the phone; what goes wrong with it is explained."""
         if len(name.encode()) > _MAXIMUM_SERVICE_BYTES:
-            message = f"cannot {task} on {self.serial}: the command is too long"
+            message = f"cannot {call.task} on {self.serial}: the command is too long"
             raise UsageError(message)
         opened = False
         try:
-            with self._server.open_service(self.serial, name, deadline) as channel:
+            with self._server.open_service(self.serial, name, call.deadline) as channel:
                 opened = True
                 yield channel
         except CALL_ERRORS as error:
-            raise self._explained(error, task, deadline, opened=opened) from error
+            raise self._explained(error, call, opened=opened) from error
 
     @contextlib.contextmanager
-    def _sync_failures(self, task: str) -> Iterator[None]:
+    def _sync(self, call: _Call) -> Iterator[SyncSession]:
+        """Open the file service; what goes wrong with it is explained."""
+        features = self._features(call)
         try:
-            yield
+            with self._service("sync:", call) as channel:
+                yield SyncSession(channel, features)
         except SyncFailedError as error:
-            raise self._failure(task, str(error)) from error
+            raise self._failure(call.task, str(error)) from error
 
     def _send(
         self,
+        call: _Call,
+        file: local_files.LocalFile,
         part: str,
         destination: str,
-        source: local_files.LocalFile | _Hashed,
-        size: int,
         mode: int,
         progress: Progress | None,
-        task: str,
-        deadline: Deadline,
     ) -> None:
-        features = self._features(deadline, task)
-        with (
-            self._service("sync:", task, deadline) as channel,
-            self._sync_failures(task),
-        ):
-            session = SyncSession(channel, features)
+        with self._sync(call) as session:
             there = session.stat(destination)
             if there is not None and there.is_directory:
                 reason = "it is a directory"
                 raise SyncFailedError(reason)
-            sent = session.send(part, source, size, mode=mode, progress=progress)
+            sent = session.send(part, file, file.size_bytes, mode=mode, progress=progress)
             arrived = session.stat(part)
             if arrived is None or not session.same_size(arrived, sent):
-                there_now = "nothing" if arrived is None else f"{arrived.size_bytes} bytes"
+                there_now = f"{arrived.size_bytes} bytes" if arrived else "nothing"
                 reason = f"{sent} bytes were sent, but {there_now} arrived"
                 raise SyncFailedError(reason)
 
-    def _compare_content(self, path: str, sent: _Hashed, task: str, deadline: Deadline) -> None:
+    def _compare_content(self, call: _Call, path: str, sent: local_files.LocalFile) -> None:
         """Let the phone compute a checksum; old ones have MD5 only."""
-        for program, expected in (("sha256sum", sent.sha256), ("md5sum", sent.md5)):
-            result = self._follow_up((program, path), task, deadline)
+        for algorithm in ("sha256", "md5"):
+            result = self._continued(call, f"{algorithm}sum", path)
             match = re.match(r"\\?([0-9a-f]{32,64})\b", result.stdout.strip())
             if result.exit_code == 0 and match:
-                if match[1] != expected.hexdigest():
-                    raise self._failure(task, "what arrived is not what was sent")
+                if match[1] != sent.checksum(algorithm):
+                    raise self._failure(call.task, "what arrived is not what was sent")
                 return
-        raise self._failure(task, "the phone computes no checksum: it has no sha256sum or md5sum")
+        raise self._failure(call.task, "it has neither sha256sum nor md5sum")
 
-    def _follow_up(
-        self, arguments: tuple[str | Raw, ...], task: str, deadline: Deadline
-    ) -> ShellResult:
+    def _continued(self, call: _Call, *arguments: str | Raw) -> ShellResult:
         """Run a command within what is left of a call's deadline."""
         try:
-            left = deadline.remaining_s()
+            left_s = call.deadline.remaining_s()
         except TimeoutError as error:
-            raise self._explained(error, task, deadline, opened=True) from error
-        return self.shell(*arguments, deadline_s=left)
+            raise self._explained(error, call, opened=True) from error
+        return self.shell(*arguments, deadline_s=left_s)
 
     def _remove_quietly(self, path: str, *, after: BaseException | None = None) -> None:
         """Remove a file of ours; a phone that just failed gets little time for it."""
@@ -448,91 +425,56 @@ class AdbPhone:
     def _shell_with_marker(
         self,
         line: str,
-        task: str,
-        deadline: Deadline,
+        call: _Call,
         on_output: OutputListener | None,
         input_bytes: bytes | None,
     ) -> ShellResult:
         """Run a command on a phone that tells no exit codes; its input goes by a file."""
         if input_bytes is None:
             marked = with_exit_marker(line)
-            with self._service(f"shell:{marked.text}", task, deadline) as channel:
+            with self._service(f"shell:{marked.text}", call) as channel:
                 return run_with_marker(channel, marked.marker, on_output=on_output)
         path = _part_name("/data/local/tmp/input")
-        self.push(input_bytes, path, deadline_s=deadline.remaining_s())
+        with local_files.opened(input_bytes) as file:
+            self._send(call, file, path, path, 0o600, None)
         try:
             marked = with_exit_marker(line, input_path=path)
-            with self._service(f"shell:{marked.text}", task, deadline) as channel:
+            with self._service(f"shell:{marked.text}", call) as channel:
                 return run_with_marker(channel, marked.marker, on_output=on_output)
         finally:
             self._remove_quietly(path)
 
-    def _ask_package_manager(
-        self,
-        arguments: tuple[str, ...],
-        apk: Path | None,
-        features: frozenset[str],
-        task: str,
-        deadline: Deadline,
-    ) -> str:
-        service = installing.package_service(
-            arguments, command_line(arguments), direct="abb_exec" in features
-        )
+    def _ask_package_manager(self, arguments: Sequence[str], apk: Path | None, call: _Call) -> str:
+        direct = "abb_exec" in self._features(call)
+        service = installing.package_service(arguments, direct=direct)
         with contextlib.ExitStack() as files:
-            content = files.enter_context(local_files.opened(apk))[0] if apk else None
-            with self._service(service, task, deadline) as channel:
+            content = files.enter_context(local_files.opened(apk)) if apk else None
+            with self._service(service, call) as channel:
                 answer = installing.ask(channel, content)
                 if not answer.strip():
                     message = "the package manager ended without an answer"
                     raise EOFError(message)
                 return answer
 
-    def _install_session(
-        self,
-        apks: Sequence[Path],
-        flags: Sequence[str],
-        deadline: Deadline,
-        ask: Callable[[tuple[str, ...], Path | None, Deadline], str],
-        refuse: Callable[[str], InstallError],
-    ) -> None:
-        sizes = [_size(apk) for apk in apks]
-        answer = ask(("install-create", *flags, "-S", str(sum(sizes))), None, deadline)
-        session = installing.session_number(answer)
-        if session is None:
-            raise refuse(answer)
-        try:
-            for apk, name, size in zip(apks, installing.split_names(apks), sizes, strict=True):
-                write = ("install-write", "-S", str(size), session, name, "-")
-                answer = ask(write, apk, deadline)
-                if not installing.succeeded(answer):
-                    raise refuse(answer)
-            answer = ask(("install-commit", session), None, deadline)
-            if not installing.succeeded(answer):
-                raise refuse(answer)
-        except BaseException:
-            with contextlib.suppress(DeviceError):
-                ask(("install-abandon", session), None, Deadline(_CLEAN_UP_DEADLINE_S))
-            raise
-
     # -- what went wrong ------------------------------------------------------------------------
 
-    def _explained(
-        self, error: Exception, task: str, deadline: Deadline, *, opened: bool
-    ) -> DeviceError:
+    def _explained(self, error: Exception, call: _Call, *, opened: bool) -> DeviceError:
         """Tell a slow phone from one that is gone and one that is not ready."""
+        task = call.task
         try:
             phone = self._server.find(self.serial, Deadline(_LOOK_DEADLINE_S))
         except CALL_ERRORS:
-            return self._lost(task, f"the adb server at {self._server.address} does not answer")
+            address = self._server.address
+            message = f"cannot {task} on {self.serial}: the adb server at {address} is gone"
+            return DeviceLostError(message, next_step="adb start-server, then ortlab devices")
         if phone is None:
             return self._lost(task, "it is not connected")
-        gone_midway = opened and phone.state in (PhoneState.OFFLINE, PhoneState.CONNECTING)
         if phone.state is not PhoneState.DEVICE:
-            if gone_midway:
+            if opened and phone.state in (PhoneState.OFFLINE, PhoneState.CONNECTING):
                 return self._lost(task, "the connection broke and it does not answer")
             return not_ready(task, phone)
         if isinstance(error, TimeoutError):
-            message = f"cannot {task} on {self.serial}: not done within {deadline.seconds:g} s"
+            message = f"cannot {task} on {self.serial}: not done within {call.deadline.seconds:g} s"
             step = "look at the phone: it may ask something, be busy or hang; then try again"
             return DeviceTimeoutError(message, next_step=step)
         if isinstance(error, RefusedError):
@@ -554,24 +496,7 @@ class AdbPhone:
         return DeviceError(message)
 
 
-class _Hashed:
-    """A file that is hashed as it is read."""
-
-    def __init__(self, file: local_files.LocalFile) -> None:
-        self._file = file
-        self.sha256 = hashlib.sha256()
-        self.md5 = hashlib.md5(usedforsecurity=False)
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        size = self._file.readinto(buffer)
-        self.sha256.update(buffer[:size])
-        self.md5.update(buffer[:size])
-        return size
-
-
-def _size(apk: Path) -> int:
-    with local_files.opened(apk) as (_, size):
-        return size
+_AND = Raw("&&")
 
 
 def _part_name(destination: str) -> str:

@@ -145,10 +145,19 @@ class SyncSession:
         sent.finish()
         return sent.bytes_done
 
-    def receive(self, path: str, target: Target, *, progress: Progress | None = None) -> int:
-        """Read a file of the phone into ``target`` and return its size."""
+    def receive(
+        self, path: str, target: Target, size: int, *, progress: Progress | None = None
+    ) -> int:
+        """Read a file of the phone and return its size.
+
+        Args:
+            path: On the phone.
+            target: Gets the content.
+            size: Expected; for the progress only.
+            progress: Told about once a mebibyte.
+        """
         self._request(b"RECV", path)
-        received = _Counted(progress, 0)
+        received = _Counted(progress, size)
         while True:
             answer, length = _HEADER.unpack(self._channel.read_exactly(_HEADER.size))
             if answer == b"DATA" and length <= CHUNK_BYTES:
