@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import runpy
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,17 @@ def noise(width: int, height: int, seed: int, channels: int = 3) -> np.ndarray:
 
 
 # ------------------------------------------------------------------------------ vectors
+
+
+def test_vectors_are_those_that_the_script_makes() -> None:
+    made = runpy.run_path(str(VECTORS.parent / "scripts/make_sdk_vectors.py"))["make_files"]()
+    stored = {
+        path.relative_to(VECTORS).as_posix(): path.read_bytes()
+        for path in VECTORS.rglob("*")
+        if path.is_file()
+    }
+    assert made == stored
+    assert sum(map(len, made.values())) < 300_000
 
 
 def test_tensors_are_those_of_the_vectors_to_the_last_bit() -> None:
