@@ -599,6 +599,29 @@ class DeviceInfo:
     emulator: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachedDevice:
+    """A device that is there, ready or not.
+
+    Attributes:
+        device_id: What ``--device`` takes.
+        kind: Platform.
+        name: For people.
+        ready: Whether blocks can be run on it.
+        detail: What was seen, in words.
+        next_step: What to do or to press; empty when nothing needs doing.
+        info: How it describes itself; None where that needs an app.
+    """
+
+    device_id: str
+    kind: DeviceKind
+    name: str
+    ready: bool
+    detail: str
+    next_step: str = ""
+    info: DeviceInfo | None = None
+
+
 class Device(Protocol):
     """Something that runs blocks; adapters are the host, Android, iOS, web and virtual ones."""
 
