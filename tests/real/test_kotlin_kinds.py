@@ -1,0 +1,338 @@
+"""The Kotlin SDK's kinds do to the bit what `docs/kinds.md` and Python do, with real ORT."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from android import toolchain
+from ortlab.domain import ClassificationKind, ColorOrder, ImageKind, Layout, ResizeRule
+from ortlab.pictures import CHANNEL_TYPES, image_tensor, labels_of
+
+pytestmark = pytest.mark.requires("kotlin")
+
+SDK = toolchain.ROOT / "android_template/sdk/src/main/kotlin/dev/ortlab/sdk"
+SOURCES = (SDK / "image", SDK / "Classification.kt", SDK / "State.kt")
+PROGRAM = toolchain.ROOT / "tests/android/kinds"
+VECTORS = toolchain.ROOT / "sdk_vectors"
+ODD_SIZES = ((1, 1), (3, 5), (7, 4), (224, 3), (5, 219), (97, 61))
+PADDLE = ImageKind(
+    color_order=ColorOrder.BGR,
+    mean=(0.5,),
+    std=(0.5,),
+    resize=ResizeRule.FIT_HEIGHT,
+    padding=127.5,
+    antialias=False,
+)
+
+Program = Callable[[str, Path], bytes]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """Compile the kinds and a program that answers cases with them."""
+    built = tmp_path_factory.mktemp("kinds")
+    sdk = toolchain.compile_kotlin(
+        toolchain.KotlinModule(
+            name="sdk",
+            sources=SOURCES,
+            libraries=(toolchain.ANDROID, toolchain.ONNXRUNTIME),
+            explicit_api=True,
+        ),
+        built / "sdk",
+    )
+    libraries = (sdk, toolchain.ONNXRUNTIME, *toolchain.SERIALIZATION)
+    tests = toolchain.compile_kotlin(
+        toolchain.KotlinModule(name="tests", sources=(PROGRAM,), libraries=libraries),
+        built / "tests",
+    )
+
+    def run(command: str, cases: Path) -> bytes:
+        answer = built / "answer"
+        toolchain.java(
+            "dev.ortlab.tests.KindsProgramKt",
+            *(command, cases, answer),
+            classes=(tests, *libraries, *toolchain.RUNTIME),
+        )
+        return answer.read_bytes()
+
+    return run
+
+
+def test_sources_are_in_the_official_style() -> None:
+    toolchain.ktlint(["image/*.kt", "Classification.kt", "State.kt"], SDK)
+    toolchain.ktlint(["*.kt"], PROGRAM)
+
+
+# ------------------------------------------------------------------------------ vectors
+
+
+def test_tensors_are_those_of_the_vectors_to_the_last_bit(program: Program) -> None:
+    cases = json.loads((VECTORS / "image.json").read_text())
+    tensors = program("images", VECTORS / "image.json")
+    for case in cases:
+        wanted = base64.b64decode(case["tensor"])
+        assert tensors[: len(wanted)] == wanted, case
+        tensors = tensors[len(wanted) :]
+    assert not tensors
+
+
+def test_orientations_are_those_of_the_vectors(program: Program) -> None:
+    cases = json.loads((VECTORS / "orientation.json").read_text())
+    wanted = b"".join(base64.b64decode(case["rgba"]) for case in cases)
+    assert program("orientations", VECTORS / "orientation.json") == wanted
+
+
+def test_labels_are_those_of_the_vectors(program: Program) -> None:
+    cases = json.loads((VECTORS / "classification.json").read_text())
+    answers = json.loads(program("labels", VECTORS / "classification.json"))
+    for case, labels in zip(cases, answers, strict=True):
+        assert [label["index"] for label in labels] == case["indices"], case
+        assert all(label["text"] == f"class {label['index']}" for label in labels)
+        np.testing.assert_allclose(
+            [float(label["confidence"]) for label in labels],
+            [float(confidence) for confidence in case["confidences"]],
+            rtol=2e-7,
+            equal_nan=True,
+        )
+
+
+def test_states_follow_the_vectors(program: Program, tmp_path: Path) -> None:
+    given = json.loads((VECTORS / "state.json").read_text())
+    shutil.copy(VECTORS / given["model"], tmp_path)
+    np.array([step["x"] for step in given["steps"]], "<f4").tofile(tmp_path / "steps.bin")
+    resets = [number for number, step in enumerate(given["steps"]) if step["reset"]]
+    cases = {
+        **{key: given[key] for key in ("model", "input", "output")},
+        "type": "float",
+        "shape": [1, 3],
+        "step_shape": [1, 3],
+        "steps": "steps.bin",
+        "resets": resets,
+    }
+    answers = np.frombuffer(program("state", write_json(tmp_path, cases)), "<f4").reshape(-1, 3)
+    assert answers.tolist() == [step["y"] for step in given["steps"]]
+
+
+# ------------------------------------------------------------------------------ against Python
+
+
+def write_json(directory: Path, value: object) -> Path:
+    path = directory / "cases.json"
+    path.write_text(json.dumps(value))
+    return path
+
+
+def store_pictures(directory: Path, pictures: dict[str, np.ndarray]) -> None:
+    (directory / "pictures").mkdir()
+    for name, picture in pictures.items():
+        (directory / f"pictures/{name}.rgba").write_bytes(picture.tobytes())
+    sizes = {
+        name: {"width": picture.shape[1], "height": picture.shape[0]}
+        for name, picture in pictures.items()
+    }
+    (directory / "pictures.json").write_text(json.dumps(sizes))
+
+
+def case_of(kind: ImageKind, size: tuple[int, int], element_type: str) -> dict[str, Any]:
+    return {
+        "width": size[0],
+        "height": size[1],
+        "element_type": element_type,
+        "layout": kind.layout,
+        "color_order": kind.color_order,
+        "resize": kind.resize,
+        "scale": kind.scale,
+        "mean": kind.mean,
+        "std": kind.std,
+        "padding": kind.padding,
+        "antialias": kind.antialias,
+    }
+
+
+def test_random_pictures_become_the_same_tensors_as_in_python(
+    program: Program, tmp_path: Path, seed: int
+) -> None:
+    source = np.random.default_rng(seed)
+    pictures = {}
+    for number, (width, height) in enumerate(ODD_SIZES):
+        picture = source.integers(0, 256, (height, width, 4), dtype=np.uint8)
+        if number % 2:
+            picture[..., 3] = 255
+        pictures[f"{width}x{height}"] = picture
+    store_pictures(tmp_path, pictures)
+    types = itertools.cycle(CHANNEL_TYPES)
+    orders = itertools.cycle(ColorOrder)
+    crossed = itertools.product(pictures, ODD_SIZES, ResizeRule, Layout, (True, False))
+    cases, wanted = [], []
+    for name, size, rule, layout, antialias in crossed:
+        element_type, order = next(types), next(orders)
+        numbers = 1 if order is ColorOrder.GRAY else 3
+        kind = ImageKind(
+            layout=layout,
+            color_order=order,
+            scale=1.0 if element_type == "uint8" else 1 / 255,
+            mean=tuple(source.uniform(-0.5, 0.5, numbers).tolist()),
+            std=tuple(source.uniform(0.5, 2.0, numbers).tolist()),
+            resize=rule,
+            padding=114,
+            antialias=antialias,
+        )
+        cases.append({**case_of(kind, size, element_type), "picture": name})
+        wanted.append(image_tensor(pictures[name], kind, size, element_type))
+    answer = program("images", write_json(tmp_path, cases))
+    assert len(answer) == sum(tensor.nbytes for tensor in wanted)
+    for case, tensor in zip(cases, wanted, strict=True):
+        assert answer[: tensor.nbytes] == tensor.tobytes(), case
+        answer = answer[tensor.nbytes :]
+
+
+def recurrent_model(element_type: int) -> bytes:
+    """Return state_out = tanh(0.9 · state_in + x), y = the sum over it."""
+    from onnx import TensorProto, helper
+
+    shape = [2, 1, 3]
+    values = {
+        name: helper.make_tensor_value_info(name, element_type, shape)
+        for name in ("x", "state_in", "y", "state_out")
+    }
+    keep = helper.make_tensor("keep", TensorProto.FLOAT, [], [0.9])
+    nodes = [
+        helper.make_node("Cast", ["keep"], ["kept_share"], to=element_type),
+        helper.make_node("Mul", ["state_in", "kept_share"], ["kept"]),
+        helper.make_node("Add", ["kept", "x"], ["sum"]),
+        helper.make_node("Tanh", ["sum"], ["state_out"]),
+        helper.make_node("Add", ["state_out", "x"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "recurrent",
+        [values["x"], values["state_in"]],
+        [values["y"], values["state_out"]],
+        [keep],
+    )
+    opset = helper.make_opsetid("", 17)
+    data: bytes = helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
+    return data
+
+
+@pytest.mark.parametrize("element_type", ["float", "float16"])
+def test_a_hundred_steps_of_a_state_are_those_of_python(
+    program: Program, tmp_path: Path, seed: int, element_type: str
+) -> None:
+    import onnxruntime
+    from onnx import TensorProto
+
+    proto = TensorProto.FLOAT if element_type == "float" else TensorProto.FLOAT16
+    (tmp_path / "model.onnx").write_bytes(recurrent_model(proto))
+    kind = CHANNEL_TYPES[element_type]
+    steps = np.random.default_rng(seed).normal(size=(100, 2, 1, 3)).astype(kind)
+    steps.tofile(tmp_path / "steps.bin")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    resets = [40, 41, 77]
+    state, wanted = np.zeros((2, 1, 3), kind), []
+    for number, x in enumerate(steps):
+        if number in resets:
+            state = np.zeros_like(state)
+        y, state = session.run(["y", "state_out"], {"x": x, "state_in": state})
+        wanted.append(y)
+    cases = {
+        "model": "model.onnx",
+        "input": "state_in",
+        "output": "state_out",
+        "resets": resets,
+        "type": element_type,
+        "shape": [2, 1, 3],
+        "step_shape": [2, 1, 3],
+        "steps": "steps.bin",
+    }
+    answer = np.frombuffer(program("state", write_json(tmp_path, cases)), kind)
+    rounding = 1e-6 if element_type == "float" else 2e-3
+    np.testing.assert_allclose(answer.reshape(steps.shape), np.stack(wanted), atol=rounding)
+
+
+# ------------------------------------------------------------------------------ a real model
+
+
+def photo_of_text(text: str, seed: int) -> np.ndarray:
+    """Render dark text on uneven paper with noise, as RGBA."""
+    font = ImageFont.load_default(size=40)
+    left, top, right, bottom = font.getbbox(text)
+    image = Image.new("L", (int(right - left) + 24, int(bottom - top) + 20), 255)
+    ImageDraw.Draw(image).text((12 - left, 10 - top), text, font=font, fill=30)
+    ink = np.asarray(image, float)[..., None]
+    shade = np.linspace(0.75, 1.0, ink.shape[1])[None, :, None] * np.array([1.0, 0.97, 0.9])
+    noise = np.random.default_rng(seed).normal(0, 4, (*ink.shape[:2], 3))
+    colors = np.clip(ink * shade + noise, 0, 255).astype(np.uint8)
+    return np.dstack([colors, np.full(colors.shape[:2], 255, np.uint8)])
+
+
+@pytest.mark.requires("models")
+def test_a_photo_of_text_tells_its_direction(
+    program: Program, tmp_path: Path, package_models: Callable[[str], Path], seed: int
+) -> None:
+    import onnxruntime
+
+    upright = {
+        text.split()[0]: photo_of_text(text, seed)
+        for text in ("Direction", "Hamburg 4711", "a quite long line of plain text")
+    }
+    turned = {f"{name}-turned": np.rot90(picture, 2) for name, picture in upright.items()}
+    pictures = {name: np.ascontiguousarray(p) for name, p in (upright | turned).items()}
+    store_pictures(tmp_path, pictures)
+    model = package_models("ch_ppocr_mobile_v2.0_cls_infer.onnx")
+    cases = {
+        **case_of(PADDLE, (192, 48), "float"),
+        "model": str(model),
+        "labels": ["0", "180"],
+        "pictures": list(pictures),
+    }
+    answers = json.loads(program("classify", write_json(tmp_path, cases)))
+    session = onnxruntime.InferenceSession(str(model))
+    kind = ClassificationKind(labels=("0", "180"), top_k=2)
+    for (name, picture), labels in zip(pictures.items(), answers, strict=True):
+        tensor = image_tensor(picture, PADDLE, (192, 48))
+        wanted = labels_of(session.run(None, {session.get_inputs()[0].name: tensor})[0], kind)
+        assert [label["text"] for label in labels] == [label.text for label in wanted]
+        assert labels[0]["text"] == ("180" if name.endswith("-turned") else "0"), (name, labels)
+        assert float(labels[0]["confidence"]) > 0.9
+        for label, expected in zip(labels, wanted, strict=True):
+            assert float(label["confidence"]) == pytest.approx(expected.confidence, abs=1e-4)
+
+
+def test_the_preparation_is_what_the_direction_classifier_was_trained_with() -> None:
+    """Redo rapidocr's `resize_norm_img` in exact numbers: BGR, height kept, width cut, zeros."""
+    picture = photo_of_text("short", 1)
+    rows, columns = picture.shape[:2]
+    width = min(192, -(-48 * columns // rows))
+    levels = image_tensor(picture, replace(PADDLE, scale=1.0, mean=(0.0,), std=(1.0,)), (192, 48))[
+        0
+    ]
+    tensor = image_tensor(picture, PADDLE, (192, 48))[0]
+    assert width < 192
+    np.testing.assert_allclose(
+        tensor[:, :, :width], (levels[:, :, :width] / 255 - 0.5) / 0.5, atol=1e-6
+    )
+    assert not tensor[:, :, width:].any()
+    resized = Image.fromarray(picture[..., :3]).resize((width, 48), Image.Resampling.NEAREST)
+    nearest = np.asarray(resized)[..., ::-1].transpose(2, 0, 1).astype(float)
+    assert np.corrcoef(levels[:, :, :width].ravel(), nearest.ravel())[0, 1] > 0.8
+
+
+# ------------------------------------------------------------------------------ limits
+
+
+def test_misuse_is_refused_before_anything_is_written(program: Program, tmp_path: Path) -> None:
+    messages = json.loads(program("misuse", write_json(tmp_path, None)))
+    assert None not in messages, messages
+    assert len(set(messages)) >= 15
