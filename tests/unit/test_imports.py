@@ -14,10 +14,11 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 # Package → the parts of ortlab that may import it; a part is a module or a package.
 OWNERS = {
+    "adbutils": {"devices"},
     "altair": {"report"},
     "flatbuffers": {"prepare"},
     "hatchling": set(),
-    "jinja2": {"report"},
+    "jinja2": {"report", "scaffold"},
     "onnx": {"prepare"},
     "onnx_ir": {"prepare"},
     "onnxruntime": {"prepare", "runner"},

@@ -58,7 +58,7 @@ _LINE = re.compile(
     rf"(?P<serial>.*?\S)[ \t]+(?P<state>{_STATES})(?=[ \t;(]|$)"
     r"(?P<detail>.*?)(?P<tags>(?:[ \t]+[a-z_]+:\S*)*)[ \t]*"
 )
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:\[\]]+):\d{1,5}")
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+(%[\w.-]+)?\]|[\w.-]+):\d{1,5}", re.ASCII)
 
 
 def is_address(serial: str) -> bool:
