@@ -1,0 +1,456 @@
+"""A phone as a device: every block is a fresh process of the benchmark app.
+
+One block costs five round trips beside its own work: look and clear, the request, the run, the
+answer, clear again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ortlab import codec
+from ortlab.devices.android import evidence
+from ortlab.devices.android.apps import PhoneApps, open_apk, packaged_library
+from ortlab.devices.android.asking import Words, joined
+from ortlab.devices.android.files import PhoneFiles
+from ortlab.devices.android.instrumentation import InstrumentationReader, InstrumentationReport
+from ortlab.devices.android.jobs import (
+    INSTRUMENTATION,
+    Job,
+    lay_out,
+    make_job,
+    pull_answer,
+    pull_progress,
+)
+from ortlab.devices.android.journal import Journal
+from ortlab.devices.android.preflight import (
+    LEAST_FREE_BYTES,
+    CoolDown,
+    Limits,
+    check_ready,
+    findings,
+)
+from ortlab.devices.android.properties import PhoneFacts, PhoneStatus
+from ortlab.devices.android.questions import ask_conditions, ask_facts, ask_status
+from ortlab.devices.android.settings import Settings
+from ortlab.devices.answers import BadAnswerError, last_stage, read_result
+from ortlab.domain import Arm, BuiltApp, DeviceInfo, DeviceKind
+from ortlab.errors import (
+    DeviceError,
+    DeviceLostError,
+    DeviceTimeoutError,
+    OrtlabError,
+    UsageError,
+)
+from ortlab.wire import (
+    BlockRequest,
+    BlockResult,
+    Conditions,
+    Death,
+    DeathKind,
+    FailureKind,
+    RuntimeFacts,
+    Stage,
+)
+
+if TYPE_CHECKING:
+    from ortlab.devices.android.adb import AdbPhone
+
+GRACE_S: Final = 8.0
+"""Beyond a block's deadline: an app takes seconds to start on a slow phone."""
+
+_PROBE_DEADLINE_S: Final = 60.0
+_REQUEST_DEADLINE_S: Final = 30.0
+_STOP_DEADLINE_S: Final = 15.0
+_RETURN_DEADLINE_S: Final = 5.0
+_ANSWER_KEY: Final = "ortlab"
+_STALE: Final = frozenset(
+    {
+        FailureKind.MODEL_CHANGED,
+        FailureKind.MODEL_MISSING,
+        FailureKind.INPUT_MISSING,
+        FailureKind.INVALID_INPUT,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AndroidOptions:
+    """What a user may decide about phones.
+
+    Attributes:
+        limits: What a phone is held to before each block.
+        fixed_performance: Whether to ask for the fixed performance mode (API 30), which holds the
+            clock below where it throttles; figures then are not those that users see.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    fixed_performance: bool = False
+
+
+class AndroidDevice:
+    """Runs blocks on a phone; see :class:`ortlab.domain.Device`.
+
+    What an earlier process changed on the phone and could not put back is put back first.
+
+    Args:
+        phone: Attached and allowed.
+        app: Benchmark app; None where every arm brings its own, or only :meth:`deploy` is wanted.
+        state_directory: Where it is kept what was changed on the phone.
+        say: Told what is sent, waited for, and what could not be put back.
+        options: What the user decided.
+
+    Raises:
+        DeviceNotReadyError: Another process uses the phone.
+        DeviceError: The phone does not answer.
+        StorageError: The state directory cannot be written.
+    """
+
+    def __init__(
+        self,
+        phone: AdbPhone,
+        app: BuiltApp | None,
+        state_directory: Path,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        options: AndroidOptions | None = None,
+    ) -> None:
+        self._phone = phone
+        self._app = app
+        self._say = say
+        self._options = options = options or AndroidOptions()
+        self._journal = Journal(state_directory, phone.serial)
+        try:
+            self._settings = Settings(phone, self._journal, say)
+            self._settings.restore()
+            self._facts = ask_facts(phone)
+        except BaseException:
+            self._journal.close()
+            raise
+        self._files = PhoneFiles(phone, say)
+        self._apps = PhoneApps(phone, self._facts, self._journal, say)
+        self._cool_down = CoolDown(options.limits, read=lambda: ask_status(phone)[0], say=say)
+        self._runtimes: dict[str, RuntimeFacts] = {}
+        self._opened_apks: dict[str, BuiltApp] = {}
+        self._prepared = False
+        self._running: str | None = None
+
+    # -- what it is -----------------------------------------------------------------------------
+
+    @property
+    def facts(self) -> PhoneFacts:
+        """What the phone says of itself."""
+        return self._facts
+
+    @cached_property
+    def info(self) -> DeviceInfo:
+        """The phone, and the runtime of the benchmark app.
+
+        Raises:
+            UsageError: No app was given.
+            DeviceError: The phone is not ready, or the app's runtime cannot be started.
+        """
+        facts = self._facts
+        runtime = self._runtime_of(self._own_app())
+        return DeviceInfo(
+            device_id=facts.serial,
+            kind=DeviceKind.ANDROID,
+            name=facts.name,
+            os_version=facts.system,
+            architecture=facts.abis[0] if facts.abis else "unknown",
+            cpu=facts.cpu,
+            memory_bytes=facts.memory_bytes,
+            ort_version=runtime.ort_version,
+            available_providers=runtime.available_providers,
+            virtual=facts.virtual,
+            emulator=facts.emulator,
+        )
+
+    def runtime_of(self, arm: Arm) -> tuple[str, tuple[str, ...]]:
+        """Return ORT version and available providers of the arm's app, as it answers itself.
+
+        Raises:
+            DeviceError: The phone is not ready, or the app cannot be installed or started.
+        """
+        runtime = self._runtime_of(self._app_of(arm))
+        return runtime.ort_version, runtime.available_providers
+
+    def conditions(self) -> Conditions:
+        """Read the phone's state; what it does not tell is None."""
+        return ask_conditions(self._phone)
+
+    # -- blocks ---------------------------------------------------------------------------------
+
+    def run_block(self, request: BlockRequest, arm: Arm) -> BlockResult | Death:
+        """Run one block in a fresh process of the app; see :class:`ortlab.domain.Device`.
+
+        The request, the command that repeats it, and after a crash the system's log stay in
+        ``request.output_directory``. A phone that is too warm is waited for.
+
+        Raises:
+            DeviceLostError: The phone went away or answers no more.
+            DeviceNotReadyError: A person has to do something at it.
+            DeviceError: It cannot run this block at all.
+            StorageError: The output directory cannot be written.
+        """
+        app = self._app_of(arm)
+        self._make_ready(app)
+        library = request.model.custom_op_library
+        if library is not None:
+            library = packaged_library(app, self._facts, library)
+        job = make_job(request, app.application_id, library, self._files.describe)
+        answer = self._carry_out(job, app)
+        failure = answer.failure if isinstance(answer, BlockResult) else None
+        if failure is not None and failure.kind in _STALE and self._sent_again(job):
+            self._say(f"note: what {self._facts.name} had kept of the block's files was damaged")
+            answer = self._carry_out(job, app)
+        return answer
+
+    def deploy(self, app: BuiltApp, *, start: bool) -> None:
+        """Install an app, whether it is there already or not, and open it if asked.
+
+        Raises:
+            InstallError: The phone refuses it.
+            DeviceError: It cannot be opened.
+        """
+        self._apps.install(app)
+        if not start:
+            return
+        name = app.application_id
+        self._settings.wake(ask_status(self._phone)[0])
+        done = self._phone.shell(
+            *("monkey", "-p", name, "-c", "android.intent.category.LAUNCHER", "1"),
+            deadline_s=_STOP_DEADLINE_S,
+        )
+        if done.exit_code != 0:
+            said = (done.stderr + done.stdout).strip().splitlines()
+            message = f"cannot open {name} on {self._facts.name}: {said[-1] if said else 'refused'}"
+            raise DeviceError(message, next_step="open it on the phone")
+
+    def close(self) -> None:
+        """Stop the app, put the phone's settings back, let go of it; safe to call twice.
+
+        What cannot be put back is said, and the next command on this phone tries again.
+        """
+        if self._journal.closed:
+            return
+        try:
+            if self._running is not None:
+                with contextlib.suppress(DeviceError):
+                    self._phone.shell(
+                        "am", "force-stop", self._running, deadline_s=_STOP_DEADLINE_S
+                    )
+            if self._settings.changed:
+                with contextlib.suppress(OrtlabError):  # a cable that was pulled may be back
+                    self._phone.wait(deadline_s=_RETURN_DEADLINE_S)
+                self._settings.restore()
+        finally:
+            self._journal.close()
+
+    # -- getting ready --------------------------------------------------------------------------
+
+    def _own_app(self) -> BuiltApp:
+        if self._app is None:
+            message = f"cannot run blocks on {self._facts.name}: no benchmark app was given"
+            step = "ortlab generate … --android DIR && ortlab build DIR, then bench --app DIR"
+            raise UsageError(message, next_step=step)
+        return self._app
+
+    def _app_of(self, arm: Arm) -> BuiltApp:
+        """Return the app that runs an arm.
+
+        Raises:
+            UsageError: None was given.
+            DeviceError: The arm's own is no APK.
+        """
+        if arm.runtime is None:
+            return self._own_app()
+        if arm.runtime not in self._opened_apks:
+            self._opened_apks[arm.runtime] = open_apk(Path(arm.runtime))
+        return self._opened_apks[arm.runtime]
+
+    def _make_ready(self, app: BuiltApp) -> None:
+        if not self._prepared:
+            self._settings.prepare(self._facts, fixed_performance=self._options.fixed_performance)
+            self._check(ask_status(self._phone)[0], self._say)
+            self._files.make_request_directory()
+            self._prepared = True
+        self._apps.ensure(app)
+
+    def _check(self, status: PhoneStatus, say: Callable[[str], None]) -> PhoneStatus:
+        """Wake the phone if needed and hold it to what blocks need."""
+        if self._settings.wake(status):
+            status = ask_status(self._phone)[0]
+        limits = self._options.limits
+        found = findings(self._facts, status, limits, needed_bytes=LEAST_FREE_BYTES, woken=True)
+        check_ready(found, self._facts.name, say)
+        return status
+
+    def _runtime_of(self, app: BuiltApp) -> RuntimeFacts:
+        """Ask an app once what it runs with."""
+        if app.sha256 not in self._runtimes:
+            self._make_ready(app)
+            component = f"{app.application_id}/{INSTRUMENTATION}"
+            command = ("am", "instrument", "-w", "-r", "-e", "probe", "true", component)
+            report = self._instrument(command, app, deadline_s=_PROBE_DEADLINE_S)
+            self._runtimes[app.sha256] = _runtime_facts(report, app, self._facts.name)
+        return self._runtimes[app.sha256]
+
+    def _sent_again(self, job: Job) -> bool:
+        """Have the phone verify a block's files again; return whether one had to be sent."""
+        return self._files.verify(job.file_sets)
+
+    # -- running --------------------------------------------------------------------------------
+
+    def _carry_out(self, job: Job, app: BuiltApp) -> BlockResult | Death:
+        self._files.ensure(job.file_sets)
+        text = lay_out(job, self._phone.serial)
+        stop: Words = ("am", "force-stop", job.package)
+        clear: Words = ("rm", "-rf", job.remote_directory)
+        status, started_at = ask_status(self._phone, before=(stop, clear))
+        self._cool_down.wait(self._check(status, lambda _: None))
+        self._phone.push(text, job.remote_request, deadline_s=_REQUEST_DEADLINE_S)
+        stages: list[Stage] = []
+        try:
+            report = self._instrument(
+                job.command(), app, deadline_s=job.request.deadline_s + GRACE_S, stages=stages
+            )
+        except DeviceTimeoutError:
+            return self._hung(job, stages, started_at)
+        pull_answer(self._phone, job)
+        answer = self._answer(job, report, stages, started_at)
+        self._stop(job.package, ("rm", "-rf", job.remote_directory, job.remote_request))
+        return answer
+
+    def _instrument(
+        self,
+        command: Words,
+        app: BuiltApp,
+        *,
+        deadline_s: float,
+        stages: list[Stage] | None = None,
+    ) -> InstrumentationReport:
+        """Run an instrumentation to its end; install the app anew where it is not found.
+
+        Raises:
+            DeviceTimeoutError: It does not end.
+            DeviceError: The phone cannot start it.
+        """
+
+        def note(key: str, value: str) -> None:
+            with contextlib.suppress(ValueError):
+                if key == "stage" and stages is not None:
+                    stages.append(Stage(value.strip()))
+
+        report = InstrumentationReport()
+        for attempt in range(2):
+            reader = InstrumentationReader(note)
+            self._running = app.application_id
+            done = self._phone.shell(*command, deadline_s=deadline_s, on_output=reader.feed)
+            report = reader.end()
+            if report.start_error is None:
+                return _with_words(report, done.stderr)
+            if attempt == 0:
+                self._apps.install(app)
+        message = f"cannot start {app.application_id} on {self._facts.name}: {report.start_error}"
+        raise DeviceError(message, next_step=f"adb -s {self._phone.serial} logcat -d")
+
+    def _answer(
+        self, job: Job, report: InstrumentationReport, stages: list[Stage], started_at: str
+    ) -> BlockResult | Death:
+        block_id = job.request.block_id
+        if not report.finished:
+            return self._death(job, report, stages, started_at)
+        try:
+            return read_result(job.directory, block_id)
+        except BadAnswerError as error:
+            kind, message = error.kind, error.message
+        pull_progress(self._phone, job)
+        return Death(
+            kind=kind,
+            message=message,
+            last_stage=_last(job, stages),
+            output_tail=_tail(report),
+        )
+
+    def _death(
+        self, job: Job, report: InstrumentationReport, stages: list[Stage], started_at: str
+    ) -> Death:
+        """Say why the app left no answer; the log stays in the block's directory."""
+        pull_progress(self._phone, job)
+        found = evidence.gather(self._phone, self._facts, job, started_at)
+        cause = evidence.judge(report, found, job.package)
+        return Death(
+            kind=cause.kind,
+            message=cause.message,
+            exit_code=cause.exit_code,
+            signal_name=cause.signal_name,
+            last_stage=_last(job, stages),
+            output_tail=_tail(report, found.crash_text),
+        )
+
+    def _hung(self, job: Job, stages: list[Stage], started_at: str) -> Death:
+        """Stop an app that did not end in time.
+
+        Raises:
+            DeviceLostError: It is the phone that does not answer.
+        """
+        try:
+            self._stop(job.package)
+            pull_progress(self._phone, job)
+            evidence.gather(self._phone, self._facts, job, started_at)
+        except DeviceTimeoutError as error:
+            message = f"cannot go on with {self._facts.name}: it is connected but answers no more"
+            step = "restart the phone, then run the same command to go on"
+            raise DeviceLostError(message, next_step=step) from error
+        seconds = f"{job.request.deadline_s:g} s"
+        return Death(
+            kind=DeathKind.DEADLINE,
+            message=f"the app did not end within the block's {seconds}",
+            last_stage=_last(job, stages),
+        )
+
+    def _stop(self, package: str, *then: Words) -> None:
+        stop: Words = ("am", "force-stop", package)
+        self._phone.shell(*joined((stop, *then)), deadline_s=_STOP_DEADLINE_S)
+        self._running = None
+
+
+def _last(job: Job, stages: list[Stage]) -> Stage | None:
+    """Return the newest mark: the file's, which is written first, else the status line's."""
+    return last_stage(job.directory) or (stages[-1] if stages else None)
+
+
+_TAIL_CHARACTERS: Final = 4000
+
+
+def _tail(report: InstrumentationReport, crash_text: str = "") -> str:
+    said = [*report.said, report.crash or "", report.results.get("stack", ""), crash_text]
+    return "\n".join(part for part in said if part)[-_TAIL_CHARACTERS:]
+
+
+def _with_words(report: InstrumentationReport, stderr: str) -> InstrumentationReport:
+    lines = tuple(line for line in stderr.splitlines() if line.strip())
+    return replace(report, said=(*report.said, *lines[-50:]))
+
+
+def _runtime_facts(report: InstrumentationReport, app: BuiltApp, phone: str) -> RuntimeFacts:
+    """Read what an app answered about its runtime.
+
+    Raises:
+        DeviceError: It did not.
+    """
+    try:
+        answer: Any = json.loads(report.results[_ANSWER_KEY])
+        return codec.from_json(RuntimeFacts, json.dumps(answer["runtime"]), source="the runtime")
+    except (KeyError, TypeError, ValueError, OrtlabError) as error:
+        why = report.crash or report.aborted or (report.said[-1] if report.said else str(error))
+        message = f"cannot tell what {app.application_id} on {phone} runs: {why.splitlines()[0]}"
+        step = "build the benchmark app again (ortlab build), or look at adb logcat -d"
+        raise DeviceError(message, next_step=step) from error
