@@ -45,7 +45,7 @@ public class BlockRunner(
         startedNs: Long = System.nanoTime(),
         progress: (Stage) -> Unit = {},
     ): List<BlockAnswer> {
-        val base = requestFile.absoluteFile.parentFile
+        val base = requestFile.absoluteFile.parentFile ?: File("/")
         val request =
             try {
                 Json.parseToJsonElement(requestFile.readText())
@@ -71,7 +71,7 @@ public class BlockRunner(
 
     private fun answer(
         request: JsonElement,
-        base: File?,
+        base: File,
         startedNs: Long,
         sharesProcess: Boolean,
         progress: (Stage) -> Unit,

@@ -1,0 +1,45 @@
+package dev.ortlab.benchcore
+
+import java.io.File
+import kotlin.system.exitProcess
+
+private const val NO_ANSWER = 2
+private const val USAGE =
+    "Runs one block and writes its result: REQUEST.json\n" +
+        "--probe prints machine and runtime as JSON, --conditions the machine's state.\n" +
+        "Exit code 0 when every result was written, also that of a failed block; 2 otherwise."
+
+/** Runs the benchmark core as a program on a Linux machine; see [USAGE]. */
+public fun main(arguments: Array<String>) {
+    val startedNs = System.nanoTime()
+    exitProcess(carryOut(arguments.toList(), startedNs))
+}
+
+private fun carryOut(
+    arguments: List<String>,
+    startedNs: Long,
+): Int {
+    val runner = BlockRunner(JvmPlatform())
+    when (val argument = arguments.singleOrNull()) {
+        null -> return complain(listOf(USAGE))
+        "--probe" -> return question(runner::probe)
+        "--conditions" -> return question(runner::conditions)
+        else -> {
+            val problems = runner.run(File(argument), startedNs).mapNotNull { it.problem }
+            return if (problems.isEmpty()) 0 else complain(problems)
+        }
+    }
+}
+
+private fun question(ask: () -> String): Int =
+    try {
+        println(ask())
+        0
+    } catch (error: RefusedException) {
+        complain(listOfNotNull(error.message))
+    }
+
+private fun complain(lines: List<String>): Int {
+    lines.forEach(System.err::println)
+    return NO_ANSWER
+}
