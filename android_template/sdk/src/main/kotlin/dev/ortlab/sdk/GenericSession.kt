@@ -53,13 +53,20 @@ public class GenericSession private constructor(
         return descriptor.outputs.indices.associate { descriptor.outputs[it].name to results[it] }
     }
 
-    /** Runs the model once; the same list as before where no output's shape can change. */
-    internal fun run(binding: InputBinding): List<Tensor> {
-        val listener = metrics ?: return runGuarded(binding)
+    /**
+     * Runs the model once; the same list as before where no output's shape can change.
+     *
+     * @param fill writes the inputs once no other run can interfere.
+     */
+    internal fun run(
+        binding: InputBinding,
+        fill: (() -> Unit)? = null,
+    ): List<Tensor> {
+        val listener = metrics ?: return runGuarded(binding, fill)
         val started = System.nanoTime()
         val results =
             try {
-                runGuarded(binding)
+                runGuarded(binding, fill)
             } catch (error: SdkException) {
                 listener.onEvent(MetricsEvent.Failed(descriptor.name, MetricsEvent.Stage.RUN, error))
                 throw error
@@ -108,9 +115,13 @@ public class GenericSession private constructor(
         }
     }
 
-    private fun runGuarded(binding: InputBinding): List<Tensor> {
+    private fun runGuarded(
+        binding: InputBinding,
+        fill: (() -> Unit)?,
+    ): List<Tensor> {
         begin()
         try {
+            fill?.invoke()
             binding.acquire()
             try {
                 return execute(binding)
@@ -178,7 +189,12 @@ public class GenericSession private constructor(
                     val variant = VariantChoice.choose(descriptor, options.style)
                     val loaded = LoadedModel.load(descriptor, variant, source, options)
                     val duration = System.nanoTime() - started
-                    GenericSession(descriptor, variant, loaded.providers, duration, loaded, options.metrics)
+                    try {
+                        GenericSession(descriptor, variant, loaded.providers, duration, loaded, options.metrics)
+                    } catch (error: SdkException) {
+                        loaded.close()
+                        throw error
+                    }
                 } catch (error: SdkException) {
                     options.metrics?.onEvent(MetricsEvent.Failed(descriptor.name, MetricsEvent.Stage.LOAD, error))
                     throw error

@@ -5,6 +5,7 @@ import kotlin.math.min
 
 private const val MAXIMUM_LEVEL = 255
 private const val OPAQUE = 255
+private const val CHANNELS = 3
 private const val ALPHA_SHIFT = 24
 private const val RED_SHIFT = 16
 private const val GREEN_SHIFT = 8
@@ -40,6 +41,7 @@ internal class Resizer {
     private var rows: Resampling? = null
     private var ring = IntArray(0)
     private var sourceRow = IntArray(0)
+    private var sums = Array(CHANNELS) { IntArray(0) }
     private var nextSourceRow = 0
 
     /** Takes a picture; sizes that were seen the last time cost nothing again. */
@@ -75,6 +77,7 @@ internal class Resizer {
             Resampling.of(picture.height, whole.height, max(0, -whole.top), height, format.antialias)
         if (ring.size < width * vertical.taps) ring = IntArray(width * vertical.taps)
         if (sourceRow.size < picture.width) sourceRow = IntArray(picture.width)
+        if (sums[0].size < width) sums = Array(CHANNELS) { IntArray(width) }
         columns = horizontal
         rows = vertical
         geometry = intArrayOf(picture.width, picture.height)
@@ -137,6 +140,7 @@ internal class Resizer {
         target: IntArray,
         offset: Int,
     ) {
+        val weights = axis.weight
         for (x in 0 until width) {
             var red = HALF_WEIGHT
             var green = HALF_WEIGHT
@@ -146,7 +150,7 @@ internal class Resizer {
             val end = index + axis.count[x]
             while (index < end) {
                 val pixel = source[index++]
-                val weight = axis.weight[tap++]
+                val weight = weights[tap++]
                 red += ((pixel ushr RED_SHIFT) and BYTE) * weight
                 green += ((pixel ushr GREEN_SHIFT) and BYTE) * weight
                 blue += (pixel and BYTE) * weight
@@ -175,21 +179,21 @@ internal class Resizer {
         row: Int,
         target: IntArray,
     ) {
-        val first = axis.first[row]
-        val count = axis.count[row]
-        for (x in 0 until width) {
-            var red = HALF_WEIGHT
-            var green = HALF_WEIGHT
-            var blue = HALF_WEIGHT
-            for (tap in 0 until count) {
-                val pixel = ring[(first + tap) % axis.taps * width + x]
-                val weight = axis.weight[row * axis.taps + tap]
-                red += ((pixel ushr RED_SHIFT) and BYTE) * weight
-                green += ((pixel ushr GREEN_SHIFT) and BYTE) * weight
-                blue += (pixel and BYTE) * weight
+        val red = sums[0]
+        val green = sums[1]
+        val blue = sums[2]
+        for (sum in sums) sum.fill(HALF_WEIGHT, 0, width)
+        for (tap in 0 until axis.count[row]) {
+            val offset = (axis.first[row] + tap) % axis.taps * width
+            val weight = axis.weight[row * axis.taps + tap]
+            for (x in 0 until width) {
+                val pixel = ring[offset + x]
+                red[x] += ((pixel ushr RED_SHIFT) and BYTE) * weight
+                green[x] += ((pixel ushr GREEN_SHIFT) and BYTE) * weight
+                blue[x] += (pixel and BYTE) * weight
             }
-            target[x] = packed(red, green, blue)
         }
+        for (x in 0 until width) target[x] = packed(red[x], green[x], blue[x])
     }
 
     private fun mixGray(
@@ -197,15 +201,14 @@ internal class Resizer {
         row: Int,
         target: IntArray,
     ) {
-        val first = axis.first[row]
-        val count = axis.count[row]
-        for (x in 0 until width) {
-            var level = HALF_WEIGHT
-            for (tap in 0 until count) {
-                level += ring[(first + tap) % axis.taps * width + x] * axis.weight[row * axis.taps + tap]
-            }
-            target[x] = clipped(level)
+        val levels = sums[0]
+        levels.fill(HALF_WEIGHT, 0, width)
+        for (tap in 0 until axis.count[row]) {
+            val offset = (axis.first[row] + tap) % axis.taps * width
+            val weight = axis.weight[row * axis.taps + tap]
+            for (x in 0 until width) levels[x] += ring[offset + x] * weight
         }
+        for (x in 0 until width) target[x] = clipped(levels[x])
     }
 }
 
