@@ -42,9 +42,11 @@ def command_line(arguments: Iterable[str | Raw]) -> str:
     Raises:
         UsageError: An argument holds a NUL or is not text, which no shell can be given.
     """
-    return " ".join(
+    line = " ".join(
         argument.text if isinstance(argument, Raw) else quoted(argument) for argument in arguments
     )
+    # What follows `sh -c` would be an option of the shell if it began with a dash.
+    return f" {line}" if line.startswith("-") else line
 
 
 def quoted(argument: str) -> str:
