@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ortlab.devices.android.asking import THEN
+from ortlab.devices.android.asking import joined
 from ortlab.devices.android.properties import hash_lines
 from ortlab.errors import DeviceNotReadyError, StorageError
 
@@ -182,10 +182,8 @@ class PhoneFiles:
         if not paths:
             return
         all_paths = (ROOT, FILES, *paths)
-        self._phone.shell(
-            *("mkdir", "-p", *all_paths, THEN, "chmod", "755", *all_paths),
-            deadline_s=_QUESTION_DEADLINE_S,
-        )
+        made = joined((("mkdir", "-p", *all_paths), ("chmod", "755", *all_paths)))
+        self._phone.shell(*made, deadline_s=_QUESTION_DEADLINE_S)
 
     def _is_there(self, item: FileSet) -> bool:
         """Whether the phone has all files of a set, by its own checksum."""
