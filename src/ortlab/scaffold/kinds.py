@@ -222,9 +222,8 @@ def _labels_file(table: _Table, path: Path) -> tuple[str, ...]:
         table.refuse(f"its labels cannot be read from {path}: {error.strerror}")
     except UnicodeDecodeError:
         table.refuse(f"its labels cannot be read from {path}: it is not UTF-8")
-    return (
-        tuple(line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")) if text else ()
-    )
+    lines = text.rstrip("\r\n").split("\n")
+    return tuple(line.removesuffix("\r") for line in lines) if lines != [""] else ()
 
 
 # ------------------------------------------------------------------------------ state
