@@ -116,7 +116,7 @@ internal class Block(
         session: OrtSession,
     ) {
         val startedNs = System.nanoTime()
-        val outputs = call.run()
+        val outputs = call.runFirst()
         timing.firstRunNs = System.nanoTime() - startedNs
         outputs.use {
             readMemory(MemoryPhase.FIRST_RUN)
@@ -141,23 +141,30 @@ internal class Block(
     ) {
         when (request.purpose) {
             Purpose.LATENCY -> measureLatency(call)
-            Purpose.MEMORY -> {
-                enter(Stage.MEASURE)
-                val warm = minOf(request.warmUp.windowMinRuns, request.measuredRuns)
-                countRuns(call, warm)
-                readMemory(MemoryPhase.WARM)
-                countRuns(call, request.measuredRuns - warm)
-                readMemory(MemoryPhase.END)
-            }
-            Purpose.PROFILE -> {
-                enter(Stage.MEASURE)
-                countRuns(call, request.measuredRuns - 1)
-                enter(Stage.READ_OUTPUT)
-                rename(File(session.endProfiling()), File(directory, PROFILE))
-                result.profilePath = PROFILE
-            }
+            Purpose.MEMORY -> measureMemory(call)
+            Purpose.PROFILE -> recordProfile(call, session)
             Purpose.PARITY, Purpose.COLD_START -> Unit
         }
+    }
+
+    private fun measureMemory(call: ModelCall) {
+        enter(Stage.MEASURE)
+        val warm = minOf(request.warmUp.windowMinRuns, request.measuredRuns)
+        countRuns(call, warm)
+        readMemory(MemoryPhase.WARM)
+        countRuns(call, request.measuredRuns - warm)
+        readMemory(MemoryPhase.END)
+    }
+
+    private fun recordProfile(
+        call: ModelCall,
+        session: OrtSession,
+    ) {
+        enter(Stage.MEASURE)
+        countRuns(call, request.measuredRuns - 1)
+        enter(Stage.READ_OUTPUT)
+        rename(File(session.endProfiling()), File(directory, PROFILE))
+        result.profilePath = PROFILE
     }
 
     /** Garbage of ours is collected beforehand: collection itself cannot be switched off here. */

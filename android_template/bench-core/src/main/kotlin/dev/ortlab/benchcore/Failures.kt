@@ -81,8 +81,11 @@ private fun kindWhenRunning(code: OrtErrorCode): FailureKind =
     when (code) {
         // The Java API has no code of its own for names and numbers of inputs that it refuses.
         OrtErrorCode.ORT_JAVA_UNKNOWN, OrtErrorCode.ORT_INVALID_ARGUMENT -> FailureKind.INVALID_INPUT
+
         OrtErrorCode.ORT_NOT_IMPLEMENTED -> FailureKind.UNSUPPORTED
+
         OrtErrorCode.ORT_EP_FAIL -> FailureKind.PROVIDER_FAILED
+
         else -> FailureKind.RUNTIME_ERROR
     }
 

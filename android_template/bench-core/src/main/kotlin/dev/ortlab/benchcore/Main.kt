@@ -20,18 +20,15 @@ private fun carryOut(
     startedNs: Long,
 ): Int {
     val runner = BlockRunner(JvmPlatform())
-    when (val argument = arguments.singleOrNull()) {
-        null -> return complain(listOf(USAGE))
-        "--probe" -> return question(runner::probe)
-        "--conditions" -> return question(runner::conditions)
-        else -> {
-            val problems = runner.run(File(argument), startedNs).mapNotNull { it.problem }
-            return if (problems.isEmpty()) 0 else complain(problems)
-        }
+    return when (val argument = arguments.singleOrNull()) {
+        null -> complain(listOf(USAGE))
+        "--probe" -> say(runner::probe)
+        "--conditions" -> say(runner::conditions)
+        else -> complain(runner.run(File(argument), startedNs).mapNotNull { it.problem })
     }
 }
 
-private fun question(ask: () -> String): Int =
+private fun say(ask: () -> String): Int =
     try {
         println(ask())
         0
@@ -41,5 +38,5 @@ private fun question(ask: () -> String): Int =
 
 private fun complain(lines: List<String>): Int {
     lines.forEach(System.err::println)
-    return NO_ANSWER
+    return if (lines.isEmpty()) 0 else NO_ANSWER
 }

@@ -2,18 +2,19 @@ package dev.ortlab.benchcore
 
 import ai.onnxruntime.OnnxTensor
 import ai.onnxruntime.OrtEnvironment
+import ai.onnxruntime.OrtException
 import ai.onnxruntime.OrtSession
 import ai.onnxruntime.TensorInfo
 
-private const val LONGEST_PINNED_BYTES = Int.MAX_VALUE.toLong()
+private const val LONGEST_PINNED_BYTES = Int.MAX_VALUE.toDouble()
 
 /**
- * The call that is timed: the one the generated SDK makes.
+ * The call that is timed: the one that the generated SDK makes.
  *
- * Where the model declares every output's shape in full, the outputs are written into tensors that
- * exist already: an app that runs a model again and again keeps its buffers, and the SDK does so for
- * it. Where a shape depends on the input, or where the Java API cannot make a tensor of that type,
- * the runtime allocates all outputs at each run; they are released after the clock was read.
+ * An app that runs a model again and again keeps its buffers, and the SDK does so for it: where the
+ * model declares an output's shape in full, the runtime writes into a tensor that exists already.
+ * The other outputs, whose shapes depend on the input or whose type the Java API cannot make, are
+ * allocated by the runtime at each run and released after the clock was read.
  *
  * @param inputs by name; closed by whoever made them.
  */
@@ -23,43 +24,50 @@ internal class ModelCall(
     private val inputs: Map<String, OnnxTensor>,
 ) : TimedCall,
     AutoCloseable {
-    private val pinned: Map<String, OnnxTensor>? = pinOutputs(environment, session)
+    private val pinned = LinkedHashMap<String, OnnxTensor>()
+    private val requested = LinkedHashSet<String>()
 
-    /** Whether the outputs are written into tensors that exist already. */
-    val hasPinnedOutputs: Boolean get() = pinned != null
+    init {
+        for ((name, node) in session.outputInfo) {
+            val tensor = (node.info as? TensorInfo)?.let { pinnedTensor(environment, it) }
+            if (tensor == null) requested += name else pinned[name] = tensor
+        }
+    }
+
+    /**
+     * Runs for the first time. A model may declare shapes that its outputs do not have; then the
+     * runtime refuses our tensors, and allocates all outputs from here on.
+     */
+    fun runFirst(): OrtSession.Result =
+        try {
+            run()
+        } catch (error: OrtException) {
+            if (pinned.isEmpty()) throw error
+            close()
+            pinned.clear()
+            run()
+        }
 
     override fun run(): OrtSession.Result =
-        if (pinned == null) session.run(inputs) else session.run(inputs, pinned)
+        when {
+            pinned.isEmpty() -> session.run(inputs)
+            requested.isEmpty() -> session.run(inputs, pinned)
+            else -> session.run(inputs, requested, pinned)
+        }
 
     override fun close() {
-        pinned?.values?.forEach { it.close() }
+        pinned.values.forEach { it.close() }
     }
 }
 
-/** Returns a tensor for each output, or null where the runtime has to allocate one of them. */
-private fun pinOutputs(
-    environment: OrtEnvironment,
-    session: OrtSession,
-): Map<String, OnnxTensor>? {
-    val made = LinkedHashMap<String, OnnxTensor>()
-    for ((name, node) in session.outputInfo) {
-        val tensor = (node.info as? TensorInfo)?.let { pinOutput(environment, it) }
-        if (tensor == null) {
-            made.values.forEach { it.close() }
-            return null
-        }
-        made[name] = tensor
-    }
-    return made
-}
-
-private fun pinOutput(
+/** Returns a tensor for an output, or null where the runtime has to allocate it. */
+private fun pinnedTensor(
     environment: OrtEnvironment,
     info: TensorInfo,
 ): OnnxTensor? {
     val type = elementTypeOf(info) ?: return null
     val shape = info.shape
-    if (type.sizeBytes == 0 || shape.any { it <= 0 }) return null
+    if (type == ElementType.STRING || shape.any { it <= 0 }) return null
     val sizeBytes = shape.fold(type.sizeBytes.toDouble()) { size, dimension -> size * dimension }
     if (sizeBytes > LONGEST_PINNED_BYTES) return null
     return createTensor(environment, type, shape, directBuffer(sizeBytes.toInt()))

@@ -11,15 +11,16 @@ import java.nio.channels.FileChannel
 
 private const val BYTES_DIRECTLY = "session.use_ort_model_bytes_directly"
 private const val BYTES_FOR_INITIALIZERS = "session.use_ort_model_bytes_for_initializers"
+private val IN_PLACE_KEYS = setOf(BYTES_DIRECTLY, BYTES_FOR_INITIALIZERS)
 
 /** In bytes 4 to 7 of a model in ORT format. */
-private const val ORT_FILE_IDENTIFIER = "ORTM"
+private val ORT_FILE_IDENTIFIER = "ORTM".toByteArray()
 private const val ORT_FILE_IDENTIFIER_START = 4
 
 /** What a session is created from; its bytes must be kept until the session is closed. */
 internal sealed interface ModelSource {
-    /** Entries of the session's configuration that this way of loading needs. */
-    val configEntries: Map<String, String> get() = emptyMap()
+    /** Keys of the session's configuration that must be `1` for this way of loading. */
+    val neededKeys: Set<String> get() = emptySet()
 
     /** Creates the session. */
     fun createSession(
@@ -34,7 +35,7 @@ internal sealed interface ModelSource {
         override fun createSession(
             environment: OrtEnvironment,
             options: SessionOptions,
-        ): OrtSession = environment.createSession(file.path, options)
+        ): OrtSession = environment.createSession(passable(file.path, "the model's path"), options)
     }
 
     /** The heap; the runtime copies the bytes. */
@@ -50,7 +51,7 @@ internal sealed interface ModelSource {
     /** A direct buffer or a mapped file, which the runtime uses where it lies. */
     class InPlace(
         private val buffer: ByteBuffer,
-        override val configEntries: Map<String, String>,
+        override val neededKeys: Set<String>,
     ) : ModelSource {
         override fun createSession(
             environment: OrtEnvironment,
@@ -101,25 +102,23 @@ private fun readModel(
 ): ModelSource =
     when (mode) {
         LoadMode.PATH -> ModelSource.Path(file)
-        LoadMode.BYTES -> {
-            refuseInPlace(session)
-            ModelSource.Heap(file.readBytes())
-        }
-        LoadMode.DIRECT_BYTES -> ModelSource.InPlace(ortFormat(readDirect(file)), mapOf(BYTES_DIRECTLY to "1"))
-        LoadMode.INITIALIZERS_FROM_BYTES -> {
-            val entries = mapOf(BYTES_DIRECTLY to "1", BYTES_FOR_INITIALIZERS to "1")
-            ModelSource.InPlace(ortFormat(map(file)), entries)
-        }
+        LoadMode.BYTES -> readHeap(file, session)
+        LoadMode.DIRECT_BYTES -> ModelSource.InPlace(ortFormat(readDirect(file)), setOf(BYTES_DIRECTLY))
+        LoadMode.INITIALIZERS_FROM_BYTES -> ModelSource.InPlace(ortFormat(map(file)), IN_PLACE_KEYS)
     }
 
-/** The runtime gets the address of an array only for as long as the session is created. */
-private fun refuseInPlace(session: SessionSettings) {
-    for (key in listOf(BYTES_DIRECTLY, BYTES_FOR_INITIALIZERS)) {
-        if (session.configEntries[key] == "1") {
-            val message = "with $key set, the runtime would use memory of the heap that has moved"
-            throw RefusedException(FailureKind.UNSUPPORTED, message)
-        }
+private fun readHeap(
+    file: File,
+    session: SessionSettings,
+): ModelSource {
+    val refused = IN_PLACE_KEYS.firstOrNull { session.configEntries[it] == "1" }
+    if (refused != null) {
+        // The runtime gets the address of an array only for as long as the session is created.
+        val message = "with $refused set, the runtime would use memory of the heap that has moved"
+        throw RefusedException(FailureKind.UNSUPPORTED, message)
     }
+    bufferSize(file.length(), file)
+    return ModelSource.Heap(file.readBytes())
 }
 
 private fun map(file: File): ByteBuffer =
@@ -129,11 +128,9 @@ private fun map(file: File): ByteBuffer =
     }
 
 private fun ortFormat(data: ByteBuffer): ByteBuffer {
-    val end = ORT_FILE_IDENTIFIER_START + ORT_FILE_IDENTIFIER.length
-    val identifies =
-        data.capacity() >= end &&
-            ORT_FILE_IDENTIFIER.indices.all { data.get(ORT_FILE_IDENTIFIER_START + it) == ORT_FILE_IDENTIFIER[it].code.toByte() }
-    if (!identifies) {
+    val start = ORT_FILE_IDENTIFIER_START
+    val end = start + ORT_FILE_IDENTIFIER.size
+    if (data.capacity() < end || ORT_FILE_IDENTIFIER.indices.any { data.get(start + it) != ORT_FILE_IDENTIFIER[it] }) {
         throw RefusedException(FailureKind.UNSUPPORTED, "only a model in ORT format can be used from its bytes")
     }
     return data

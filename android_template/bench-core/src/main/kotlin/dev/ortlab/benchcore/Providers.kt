@@ -38,6 +38,7 @@ internal fun addProviders(
     providers: List<ProviderRequest>,
 ): List<String> {
     for ((at, provider) in providers.withIndex()) {
+        for ((key, value) in provider.options) passable(key + value, "an option of ${provider.name}")
         try {
             addProvider(options, provider, isLast = at == providers.lastIndex)
         } catch (error: OrtException) {
@@ -60,10 +61,7 @@ private fun addProvider(
         OrtProvider.QNN.getName() -> options.addQnn(provider.options)
         OrtProvider.CORE_ML.getName() -> options.addCoreML(provider.options)
         OrtProvider.WEBGPU.getName() -> options.addWebGPU(provider.options)
-        else -> {
-            val message = "this runner cannot register ${provider.name}"
-            throw RefusedException(FailureKind.PROVIDER_UNAVAILABLE, message)
-        }
+        else -> throw RefusedException(FailureKind.PROVIDER_UNAVAILABLE, "this runner cannot register ${provider.name}")
     }
 }
 

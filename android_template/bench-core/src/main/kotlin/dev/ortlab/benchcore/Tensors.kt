@@ -44,10 +44,12 @@ internal fun createTensor(
     tensor: TensorFile,
     data: ByteBuffer,
 ): OnnxTensor {
+    val name = passable(tensor.name, "the name of an input")
     val shape = tensor.shape.toLongArray()
     return try {
         if (tensor.elementType == ElementType.STRING) {
-            OnnxTensor.createTensor(environment, decodeStrings(data, tensor.shape), shape)
+            val texts = decodeStrings(data, tensor.shape)
+            OnnxTensor.createTensor(environment, texts.onEach { passable(it, "input $name") }, shape)
         } else {
             checkElements(data, tensor.elementType, tensor.shape)
             createTensor(environment, tensor.elementType, shape, data)
@@ -58,8 +60,7 @@ internal fun createTensor(
     }
 }
 
-private fun uncreatable(tensor: TensorFile) =
-    "${tensor.name}: the runtime's Java API cannot make tensors of ${tensor.elementType.wireName}"
+private fun uncreatable(tensor: TensorFile) = "${tensor.name}: the runtime's Java API cannot make tensors of ${tensor.elementType.wireName}"
 
 /** Returns a tensor that uses a direct buffer, or null where the Java API has none of this type. */
 internal fun createTensor(
@@ -67,22 +68,25 @@ internal fun createTensor(
     type: ElementType,
     shape: LongArray,
     data: ByteBuffer,
-): OnnxTensor? =
-    when (type) {
+): OnnxTensor? {
+    fun ofBytes(runtimeType: OnnxJavaType) = OnnxTensor.createTensor(environment, data, shape, runtimeType)
+
+    fun ofShorts(runtimeType: OnnxJavaType) = OnnxTensor.createTensor(environment, data.asShortBuffer(), shape, runtimeType)
+
+    return when (type) {
         ElementType.FLOAT -> OnnxTensor.createTensor(environment, data.asFloatBuffer(), shape)
         ElementType.DOUBLE -> OnnxTensor.createTensor(environment, data.asDoubleBuffer(), shape)
-        ElementType.FLOAT16 ->
-            OnnxTensor.createTensor(environment, data.asShortBuffer(), shape, OnnxJavaType.FLOAT16)
-        ElementType.BFLOAT16 ->
-            OnnxTensor.createTensor(environment, data.asShortBuffer(), shape, OnnxJavaType.BFLOAT16)
-        ElementType.INT8 -> OnnxTensor.createTensor(environment, data, shape, OnnxJavaType.INT8)
-        ElementType.INT16 -> OnnxTensor.createTensor(environment, data.asShortBuffer(), shape)
+        ElementType.FLOAT16 -> ofShorts(OnnxJavaType.FLOAT16)
+        ElementType.BFLOAT16 -> ofShorts(OnnxJavaType.BFLOAT16)
+        ElementType.INT8 -> ofBytes(OnnxJavaType.INT8)
+        ElementType.INT16 -> ofShorts(OnnxJavaType.INT16)
         ElementType.INT32 -> OnnxTensor.createTensor(environment, data.asIntBuffer(), shape)
         ElementType.INT64 -> OnnxTensor.createTensor(environment, data.asLongBuffer(), shape)
-        ElementType.UINT8 -> OnnxTensor.createTensor(environment, data, shape, OnnxJavaType.UINT8)
-        ElementType.BOOL -> OnnxTensor.createTensor(environment, data, shape, OnnxJavaType.BOOL)
+        ElementType.UINT8 -> ofBytes(OnnxJavaType.UINT8)
+        ElementType.BOOL -> ofBytes(OnnxJavaType.BOOL)
         ElementType.UINT16, ElementType.UINT32, ElementType.UINT64, ElementType.STRING -> null
     }
+}
 
 /**
  * Writes an output as a tensor file under a name of our own.

@@ -51,8 +51,8 @@ internal fun openSession(
 ): OpenSession {
     val options = SessionOptions()
     try {
-        applySettings(options, request.session, source.configEntries)
-        if (profilePrefix != null) options.enableProfiling(profilePrefix.path)
+        applySettings(options, request.session, source.neededKeys)
+        if (profilePrefix != null) options.enableProfiling(passable(profilePrefix.path, "the profile's path"))
         request.model.customOpLibrary?.let { registerCustomOps(options, resolve(base, it)) }
         val providers = addProviders(options, request.providers)
         val startedNs = System.nanoTime()
@@ -68,7 +68,7 @@ internal fun openSession(
 private fun applySettings(
     options: SessionOptions,
     settings: SessionSettings,
-    needed: Map<String, String>,
+    neededKeys: Set<String>,
 ) {
     options.setOptimizationLevel(levelOf(settings.optimizationLevel))
     options.setExecutionMode(
@@ -81,7 +81,7 @@ private fun applySettings(
     settings.interOpThreads?.let { options.setInterOpNumThreads(threads(it)) }
     settings.usesCpuArena?.let { options.setCPUArenaAllocator(it) }
     settings.usesMemoryPattern?.let { options.setMemoryPatternOptimization(it) }
-    for ((key, value) in settings.configEntries + needed) addEntry(options, key, value)
+    for ((key, value) in settings.configEntries + neededKeys.associateWith { "1" }) addEntry(options, key, value)
 }
 
 /** Looked up by name: runtimes before 1.22 lack a level. */
@@ -99,6 +99,7 @@ private fun addEntry(
     key: String,
     value: String,
 ) {
+    passable(key + value, "a config entry")
     try {
         options.addConfigEntry(key, value)
     } catch (error: OrtException) {
@@ -111,8 +112,9 @@ private fun registerCustomOps(
     options: SessionOptions,
     library: File,
 ) {
+    val path = passable(library.path, "the path of the custom-op library")
     try {
-        options.registerCustomOpLibrary(library.path)
+        options.registerCustomOpLibrary(path)
     } catch (error: OrtException) {
         val message = error.message ?: "$library cannot be registered"
         throw RefusedException(FailureKind.CUSTOM_OPS_FAILED, message, cause = error)

@@ -1,0 +1,76 @@
+"""The Kotlin benchmark core, compiled once for its sources, and as a device for tests."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from android import toolchain
+from ortlab.devices.host import KEPT_VARIABLES, HostDevice
+from ortlab.process import Command, SystemProcesses
+
+CORE = toolchain.ROOT / "android_template/bench-core"
+SOURCES = CORE / "src/main/kotlin"
+TESTS = CORE / "src/test/kotlin"
+MAIN = "dev.ortlab.benchcore.MainKt"
+LIBRARIES = (*toolchain.SERIALIZATION, toolchain.ONNXRUNTIME)
+BUILD = toolchain.ROOT / ".cache/android/build"
+JVM_OPTIONS = ("-XX:+UseSerialGC", "-Xshare:auto")
+
+
+def core_jar() -> Path:
+    """Return the core's jar, compiled where its sources or the compiler changed.
+
+    Raises:
+        ToolFailedError: It does not compile.
+    """
+    digest = hashlib.sha256(Path(toolchain.__file__).read_bytes())
+    for path in sorted(SOURCES.rglob("*.kt")):
+        digest.update(path.relative_to(SOURCES).as_posix().encode() + path.read_bytes())
+    jar = BUILD / f"bench-core-{digest.hexdigest()[:16]}" / "bench-core.jar"
+    if not jar.is_file():
+        module = toolchain.KotlinModule(
+            name="bench-core",
+            sources=(SOURCES,),
+            libraries=LIBRARIES,
+            explicit_api=True,
+            serialization=True,
+        )
+        # Others may compile the same sources now: each writes its own, the last rename stays.
+        made = toolchain.compile_kotlin(module, jar.with_name(f"{os.getpid()}.jar"))
+        made.replace(jar)
+    return jar
+
+
+@functools.cache
+def core_jars() -> tuple[Path, ...]:
+    """Return the core's jar and those it needs to run on a JVM."""
+    return (core_jar(), *map(toolchain.jar, (*toolchain.RUNTIME, *LIBRARIES)))
+
+
+def core_classpath() -> str:
+    """Return what runs the core: ``java -cp … dev.ortlab.benchcore.MainKt``."""
+    return toolchain.classpath(*core_jars())
+
+
+def core_arguments(*arguments: object) -> tuple[str, ...]:
+    """Return the command that runs the core alone, with an environment of its own."""
+    env = shutil.which("env") or "/usr/bin/env"
+    kept = [f"{name}={os.environ[name]}" for name in KEPT_VARIABLES if name in os.environ]
+    # File names are UTF-8 only where the locale says so.
+    own = ("LC_ALL=C.UTF-8", "ORT_DISABLE_TELEMETRY=1")
+    command = ("java", *JVM_OPTIONS, "-cp", core_classpath(), MAIN)
+    return (env, "-i", *kept, *own, *command, *map(str, arguments))
+
+
+class CoreDevice(HostDevice):
+    """This machine, with the Kotlin core instead of the Python runner."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemProcesses())
+
+    def _command(self, interpreter: str, argument: str, deadline_s: float) -> Command:  # noqa: ARG002
+        return Command(arguments=core_arguments(argument), deadline_s=deadline_s)
