@@ -10,6 +10,8 @@ from types import TracebackType
 
 Buffer = bytes | bytearray | memoryview
 
+_READ_AHEAD_BYTES = 1 << 18
+
 
 class ServerGoneError(Exception):
     """No adb server answers."""
@@ -105,6 +107,7 @@ class Channel:
         self._close = close
         self._poll = select.poll()
         self._poll.register(connection.fileno(), select.POLLIN)
+        self._ahead = memoryview(b"")
 
     def __enter__(self) -> Channel:
         """Return itself."""
@@ -123,9 +126,12 @@ class Channel:
         """Send all of it."""
         self._socket.send(data)
 
-    def read_some(self, size: int = 1 << 16) -> bytes:
-        """Return what is there, at most ``size`` bytes; nothing means that the other side ended."""
-        return self._socket.recv(size)
+    def read_some(self) -> bytes:
+        """Return what is there, at least a byte; nothing means that the other side ended."""
+        if self._ahead:
+            taken, self._ahead = bytes(self._ahead), memoryview(b"")
+            return taken
+        return self._socket.recv(_READ_AHEAD_BYTES)
 
     def read_exactly(self, size: int) -> bytes:
         """Return ``size`` bytes.
@@ -133,18 +139,16 @@ class Channel:
         Raises:
             EOFError: The other side ended before.
         """
-        first = self._socket.recv(size) if size else b""
-        if len(first) == size:
-            return first
-        parts = [first]
-        missing = size - len(first)
-        while missing:
-            part = self._socket.recv(missing)
-            if not part:
+        parts = []
+        while size:
+            if not self._ahead:
+                self._ahead = memoryview(self._socket.recv(_READ_AHEAD_BYTES))
+            if not self._ahead:
                 message = "the connection ended in the middle of an answer"
                 raise EOFError(message)
-            parts.append(part)
-            missing -= len(part)
+            taken, self._ahead = self._ahead[:size], self._ahead[size:]
+            parts.append(taken)
+            size -= len(taken)
         return b"".join(parts)
 
     def read_to_end(self, limit_bytes: int = 1 << 20) -> bytes:
@@ -168,6 +172,8 @@ class Channel:
         Returns:
             Whether it may be read, and whether it may be written.
         """
+        if self._ahead:
+            return True, False
         wanted = select.POLLIN | (select.POLLOUT if writing else 0)
         self._poll.modify(self._socket.fileno(), wanted)
         events = 0

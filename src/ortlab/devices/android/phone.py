@@ -101,6 +101,9 @@ class AdbPhone:
         DeviceNotReadyError: The phone is there, but a person has to do something at it.
         DeviceTimeoutError: The phone is there, but the deadline passed.
 
+    An error comes up to two seconds after the deadline, while the server is asked what became of
+    the phone and what was begun is cleared away.
+
     Args:
         server: Where it is attached.
         serial: adb's name of it.
