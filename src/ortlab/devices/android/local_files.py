@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 from ortlab.errors import StorageError
 
+_HASHED_AT_ONCE_BYTES = 1 << 20
+
 
 class LocalFile:
     """An open file whose failures are :class:`StorageError`.
@@ -28,22 +30,6 @@ class LocalFile:
         self.size_bytes = size_bytes
         self._path = path
         self._file = file
-        self._hashes: dict[str, hashlib._Hash] = {}
-
-    def hash_content(self) -> None:
-        """Compute checksums of all that is read from now on."""
-        self._hashes = {
-            "sha256": hashlib.sha256(),
-            "md5": hashlib.md5(usedforsecurity=False),
-        }
-
-    def checksum(self, algorithm: str) -> str:
-        """Return the checksum of what was read, in hexadecimal digits.
-
-        Args:
-            algorithm: ``sha256`` or ``md5``.
-        """
-        return self._hashes[algorithm].hexdigest()
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the buffer and return how much of it; 0 at the end."""
@@ -51,8 +37,6 @@ class LocalFile:
             size: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
         except OSError as error:
             raise _unreadable(self._path, error) from error
-        for known in self._hashes.values():
-            known.update(buffer[:size])
         return size
 
     def write(self, data: bytes, /) -> None:
@@ -80,6 +64,27 @@ def opened(source: Path | bytes) -> Iterator[LocalFile]:
         raise _unreadable(source, error) from error
     with file:
         yield LocalFile(source, file, size)
+
+
+def checksum(source: Path | bytes, algorithm: str) -> str:
+    """Return the checksum of a file or bytes, in hexadecimal digits.
+
+    Args:
+        source: Read from its start.
+        algorithm: As hashlib names it.
+
+    Raises:
+        StorageError: The file cannot be read.
+    """
+    found = hashlib.new(algorithm, usedforsecurity=False)
+    if isinstance(source, bytes):
+        found.update(source)
+        return found.hexdigest()
+    buffer = memoryview(bytearray(_HASHED_AT_ONCE_BYTES))
+    with opened(source) as file:
+        while size := file.readinto(buffer):
+            found.update(buffer[:size])
+    return found.hexdigest()
 
 
 def size_bytes(path: Path) -> int:

@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -176,12 +177,10 @@ class AdbPhone:
         call = _Call(f"push {_shortened(destination)}", Deadline(deadline_s))
         part = _part_name(destination)
         with local_files.opened(source) as file:
-            if verify:
-                file.hash_content()
             try:
                 self._send(call, file, part, destination, mode, progress)
                 if verify:
-                    self._compare_content(call, part, file)
+                    self._compare_content(call, part, source)
                 take_name = ("chmod", f"{mode:o}", part, _AND, "mv", "-f", part, destination)
                 taken = self._continued(call, *take_name)
                 if taken.exit_code != 0:
@@ -397,15 +396,17 @@ class AdbPhone:
                 reason = f"{sent} bytes were sent, but {there_now} arrived"
                 raise SyncFailedError(reason)
 
-    def _compare_content(self, call: _Call, path: str, sent: local_files.LocalFile) -> None:
-        """Let the phone compute a checksum; old ones have MD5 only."""
-        for algorithm in ("sha256", "md5"):
-            result = self._continued(call, f"{algorithm}sum", path)
-            match = re.match(r"\\?([0-9a-f]{32,64})\b", result.stdout.strip())
-            if result.exit_code == 0 and match:
-                if match[1] != sent.checksum(algorithm):
-                    raise self._failure(call.task, "what arrived is not what was sent")
-                return
+    def _compare_content(self, call: _Call, path: str, source: Path | bytes) -> None:
+        """Compare checksums of both sides, computed at once; old phones have MD5 only."""
+        with ThreadPoolExecutor(1) as worker:
+            for algorithm in ("sha256", "md5"):
+                ours = worker.submit(local_files.checksum, source, algorithm)
+                result = self._continued(call, f"{algorithm}sum", path)
+                match = re.match(r"\\?([0-9a-f]{32,64})\b", result.stdout.strip())
+                if result.exit_code == 0 and match:
+                    if match[1] != ours.result():
+                        raise self._failure(call.task, "what arrived is not what was sent")
+                    return
         raise self._failure(call.task, "it has neither sha256sum nor md5sum")
 
     def _continued(self, call: _Call, *arguments: str | Raw) -> ShellResult:
