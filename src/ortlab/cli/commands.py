@@ -342,19 +342,17 @@ def devices(*, as_json: bool) -> int:
         return 0
     render.show_table(
         "devices",
-        ("id", "system", "CPU", "ORT", "providers"),
+        ("id", "name", "ready", "seen", "next step"),
         [
-            (
-                info.device_id + (" (virtual)" if info.virtual else ""),
-                f"{info.os_version}, {info.architecture}",
-                info.cpu,
-                info.ort_version,
-                ", ".join(n.removesuffix("ExecutionProvider") for n in info.available_providers),
-            )
-            for info in found
+            (device.device_id, device.name, _yes(device.ready), device.detail, device.next_step)
+            for device in found
         ],
     )
     return 0
+
+
+def _yes(answer: bool) -> str:
+    return "yes" if answer else "no"
 
 
 def doctor(*, as_json: bool) -> int:

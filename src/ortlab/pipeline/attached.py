@@ -7,20 +7,64 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ortlab.pipeline.places import state_directory
+
 if TYPE_CHECKING:
+    from ortlab.devices.android import PhoneFinding
     from ortlab.doctor import Finding
-    from ortlab.domain import DeviceInfo
+    from ortlab.domain import AttachedDevice
 
 
-def devices() -> tuple[DeviceInfo, ...]:
-    """Return the devices that are attached and ready."""
-    from ortlab.devices import device_ids, open_device
+def devices() -> tuple[AttachedDevice, ...]:
+    """Return the devices that are attached, ready or not; this machine first.
 
-    found = []
-    for device_id in device_ids():
-        with closing(open_device(device_id)) as device:
-            found.append(device.info)
-    return tuple(found)
+    Raises:
+        DeviceError: This machine cannot run blocks.
+    """
+    return (_host(), *_phones())
+
+
+def _host() -> AttachedDevice:
+    from ortlab.devices import open_device
+    from ortlab.domain import AttachedDevice
+
+    with closing(open_device("host")) as device:
+        info = device.info
+    return AttachedDevice(
+        device_id=info.device_id,
+        kind=info.kind,
+        name=info.name,
+        ready=True,
+        detail=f"{info.os_version}, {info.architecture}, ORT {info.ort_version}",
+        info=info,
+    )
+
+
+def _phones() -> tuple[AttachedDevice, ...]:
+    """Return the phones that adb lists; none where there is no adb."""
+    from ortlab.devices.android import Readiness, attached_phones, phone_findings
+    from ortlab.domain import AttachedDevice, DeviceKind
+    from ortlab.errors import ToolchainError
+
+    try:
+        listed = attached_phones()
+    except ToolchainError:  # `ortlab doctor` says what is missing
+        return ()
+    phones = []
+    for phone in listed:
+        findings = phone_findings(phone, state_directory=state_directory())
+        wrong = [finding for finding in findings if finding.state is Readiness.BLOCKED]
+        phones.append(
+            AttachedDevice(
+                device_id=phone.serial,
+                kind=DeviceKind.ANDROID,
+                name=phone.model or phone.serial,
+                ready=not wrong,
+                detail="; ".join(finding.detail for finding in wrong or findings[:1]),
+                next_step=wrong[0].next_step if wrong else "",
+            )
+        )
+    return tuple(phones)
 
 
 def doctor() -> tuple[Finding, ...]:
@@ -34,7 +78,34 @@ def doctor() -> tuple[Finding, ...]:
             conditions = device.conditions()
     except DeviceError:
         conditions = None
-    return examine(conditions, Path.cwd(), _java_version())
+    return (*examine(conditions, Path.cwd(), _java_version()), *_phone_findings())
+
+
+def _phone_findings() -> tuple[Finding, ...]:
+    from ortlab.devices.android import attached_phones, phone_findings
+    from ortlab.errors import ToolchainError
+
+    try:
+        listed = attached_phones()
+    except ToolchainError:
+        return ()
+    return tuple(
+        _as_finding(phone.serial, finding)
+        for phone in listed
+        for finding in phone_findings(phone, state_directory=state_directory())
+    )
+
+
+def _as_finding(serial: str, finding: PhoneFinding) -> Finding:
+    from ortlab.devices.android import Readiness
+    from ortlab.doctor import Finding, State
+
+    return Finding(
+        subject=f"{serial}: {finding.subject}",
+        state=State.OK if finding.state is Readiness.OK else State.WARNING,
+        detail=finding.detail,
+        next_step=finding.next_step,
+    )
 
 
 def _java_version() -> str | None:
