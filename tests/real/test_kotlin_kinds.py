@@ -13,11 +13,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
+from text_photos import CLASSIFIER, PADDLE, check_directions, photo_of_text, photos, store_pictures
 
 from android import toolchain
-from ortlab.domain import ClassificationKind, ColorOrder, ImageKind, Layout, ResizeRule
-from ortlab.pictures import CHANNEL_TYPES, image_tensor, labels_of
+from ortlab.domain import (
+    ColorOrder,
+    ImageKind,
+    Layout,
+    ResizeRule,
+)
+from ortlab.pictures import CHANNEL_TYPES, Label, image_tensor
 
 pytestmark = pytest.mark.requires("kotlin")
 
@@ -26,15 +32,6 @@ SOURCES = (SDK / "image", SDK / "Classification.kt", SDK / "State.kt")
 PROGRAM = toolchain.ROOT / "tests/android/kinds"
 VECTORS = toolchain.ROOT / "sdk_vectors"
 ODD_SIZES = ((1, 1), (3, 5), (7, 4), (224, 3), (5, 219), (97, 61))
-PADDLE = ImageKind(
-    color_order=ColorOrder.BGR,
-    mean=(0.5,),
-    std=(0.5,),
-    resize=ResizeRule.FIT_HEIGHT,
-    padding=127.5,
-    antialias=False,
-)
-
 Program = Callable[[str, Path], bytes]
 
 
@@ -71,7 +68,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
 def test_sources_are_in_the_official_style() -> None:
     toolchain.ktlint(["image/*.kt", "Classification.kt", "State.kt"], SDK)
-    toolchain.ktlint(["*.kt"], PROGRAM)
+    toolchain.ktlint(["kinds*/*.kt"], PROGRAM.parent)
 
 
 # ------------------------------------------------------------------------------ vectors
@@ -131,17 +128,6 @@ def write_json(directory: Path, value: object) -> Path:
     path = directory / "cases.json"
     path.write_text(json.dumps(value))
     return path
-
-
-def store_pictures(directory: Path, pictures: dict[str, np.ndarray]) -> None:
-    (directory / "pictures").mkdir()
-    for name, picture in pictures.items():
-        (directory / f"pictures/{name}.rgba").write_bytes(picture.tobytes())
-    sizes = {
-        name: {"width": picture.shape[1], "height": picture.shape[0]}
-        for name, picture in pictures.items()
-    }
-    (directory / "pictures.json").write_text(json.dumps(sizes))
 
 
 def case_of(kind: ImageKind, size: tuple[int, int], element_type: str) -> dict[str, Any]:
@@ -264,33 +250,13 @@ def test_a_hundred_steps_of_a_state_are_those_of_python(
 # ------------------------------------------------------------------------------ a real model
 
 
-def photo_of_text(text: str, seed: int) -> np.ndarray:
-    """Render dark text on uneven paper with noise, as RGBA."""
-    font = ImageFont.load_default(size=40)
-    left, top, right, bottom = font.getbbox(text)
-    image = Image.new("L", (int(right - left) + 24, int(bottom - top) + 20), 255)
-    ImageDraw.Draw(image).text((12 - left, 10 - top), text, font=font, fill=30)
-    ink = np.asarray(image, float)[..., None]
-    shade = np.linspace(0.75, 1.0, ink.shape[1])[None, :, None] * np.array([1.0, 0.97, 0.9])
-    noise = np.random.default_rng(seed).normal(0, 4, (*ink.shape[:2], 3))
-    colors = np.clip(ink * shade + noise, 0, 255).astype(np.uint8)
-    return np.dstack([colors, np.full(colors.shape[:2], 255, np.uint8)])
-
-
 @pytest.mark.requires("models")
 def test_a_photo_of_text_tells_its_direction(
     program: Program, tmp_path: Path, package_models: Callable[[str], Path], seed: int
 ) -> None:
-    import onnxruntime
-
-    upright = {
-        text.split()[0]: photo_of_text(text, seed)
-        for text in ("Direction", "Hamburg 4711", "a quite long line of plain text")
-    }
-    turned = {f"{name}-turned": np.rot90(picture, 2) for name, picture in upright.items()}
-    pictures = {name: np.ascontiguousarray(p) for name, p in (upright | turned).items()}
+    pictures = photos(seed)
     store_pictures(tmp_path, pictures)
-    model = package_models("ch_ppocr_mobile_v2.0_cls_infer.onnx")
+    model = package_models(CLASSIFIER)
     cases = {
         **case_of(PADDLE, (192, 48), "float"),
         "model": str(model),
@@ -298,16 +264,14 @@ def test_a_photo_of_text_tells_its_direction(
         "pictures": list(pictures),
     }
     answers = json.loads(program("classify", write_json(tmp_path, cases)))
-    session = onnxruntime.InferenceSession(str(model))
-    kind = ClassificationKind(labels=("0", "180"), top_k=2)
-    for (name, picture), labels in zip(pictures.items(), answers, strict=True):
-        tensor = image_tensor(picture, PADDLE, (192, 48))
-        wanted = labels_of(session.run(None, {session.get_inputs()[0].name: tensor})[0], kind)
-        assert [label["text"] for label in labels] == [label.text for label in wanted]
-        assert labels[0]["text"] == ("180" if name.endswith("-turned") else "0"), (name, labels)
-        assert float(labels[0]["confidence"]) > 0.9
-        for label, expected in zip(labels, wanted, strict=True):
-            assert float(label["confidence"]) == pytest.approx(expected.confidence, abs=1e-4)
+    labels = {
+        name: [
+            Label(index=each["index"], text=each["text"], confidence=float(each["confidence"]))
+            for each in answer
+        ]
+        for name, answer in zip(pictures, answers, strict=True)
+    }
+    check_directions(labels, pictures, model)
 
 
 def test_the_preparation_is_what_the_direction_classifier_was_trained_with() -> None:
