@@ -6,7 +6,7 @@ import hashlib
 import re
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,7 @@ from ortlab.devices.android.journal import InstalledApp, Journal
 from ortlab.devices.android.preflight import check_fits
 from ortlab.devices.android.properties import InstalledPackage, PhoneFacts, read_package
 from ortlab.domain import AppPlatform, BuiltApp
-from ortlab.errors import DeviceError, InstallError, StorageError, UsageError
+from ortlab.errors import DeviceError, InstallError, UsageError
 
 if TYPE_CHECKING:
     from ortlab.devices.android.adb import AdbPhone
@@ -99,6 +99,30 @@ class PhoneApps:
         )
         self._journal.set_installed(name, entry)
 
+    def library_path(self, app: BuiltApp, library: str) -> str:
+        """Return the phone's path of a custom-operator library that an app carries.
+
+        Args:
+            app: Installed.
+            library: Path on this machine.
+
+        Raises:
+            DeviceError: The app does not carry it.
+        """
+        found = packaged_library(app, self._facts, library)
+        name = app.application_id
+        done = self._phone.shell("pm", "path", name, deadline_s=_QUESTION_DEADLINE_S)
+        paths = [
+            line.removeprefix("package:").strip()
+            for line in done.stdout.splitlines()
+            if line.startswith("package:")
+        ]
+        if not paths:
+            message = f"cannot find {name} on {self._facts.name}: {done.stderr.strip() or 'gone'}"
+            raise DeviceError(message, next_step="run the same command again")
+        index = found.file_index if len(paths) == len(app.files) else 0
+        return found.path_in(paths[index])
+
     def forget(self, name: str) -> None:
         """Have an app looked for again before it is used next."""
         self._present.pop(name, None)
@@ -133,8 +157,8 @@ def open_apk(path: Path) -> BuiltApp:
     """Read an APK that an arm names; virtual phones also take a runner package.
 
     Raises:
-        ToolchainError: It is none.
-        StorageError: It cannot be read.
+        UsageError: There is no such file.
+        ToolchainError: It is no APK.
     """
     from ortlab.apk import read_package as read_apk
     from ortlab.devices.virtual.runner_packages import read_runner_package
@@ -148,6 +172,7 @@ def open_apk(path: Path) -> BuiltApp:
         app,
         abis=tuple(sorted(package.abis)),
         debuggable=package.debuggable,
+        size_by_part=package.size_by_part,
         minimum_api_level=package.min_sdk,
     )
 
@@ -158,7 +183,7 @@ def _built(path: Path, application_id: str, version_code: int, version_name: str
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
-        raise StorageError(message) from error
+        raise UsageError(message) from error
     return BuiltApp(
         platform=AppPlatform.ANDROID,
         files=(path.absolute(),),
@@ -172,8 +197,39 @@ def _built(path: Path, application_id: str, version_code: int, version_name: str
     )
 
 
-def packaged_library(app: BuiltApp, facts: PhoneFacts, library: str) -> str:
-    """Return the name under which an app carries a shared library for a phone.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackagedLibrary:
+    """A shared library inside an app.
+
+    Attributes:
+        file_index: Of the app's file that holds it.
+        abi: It is for.
+        name: Its file name.
+        stored: Whether it is uncompressed, so that the system loads it from the APK itself.
+    """
+
+    file_index: int
+    abi: str
+    name: str
+    stored: bool
+
+    def path_in(self, apk: str) -> str:
+        """Return the path that loads it.
+
+        Args:
+            apk: Of the installed file that holds it.
+        """
+        if self.stored:
+            return f"{apk}!/lib/{self.abi}/{self.name}"
+        directory = apk.rpartition("/")[0]
+        return f"{directory}/lib/{_INSTRUCTION_SETS.get(self.abi, self.abi)}/{self.name}"
+
+
+_INSTRUCTION_SETS: Final = {"arm64-v8a": "arm64", "armeabi-v7a": "arm", "armeabi": "arm"}
+
+
+def packaged_library(app: BuiltApp, facts: PhoneFacts, library: str) -> PackagedLibrary:
+    """Find a shared library in an app for a phone.
 
     Apps may not execute what lies in `/data/local/tmp`, so a library of custom operators must be
     in the app.
@@ -181,7 +237,7 @@ def packaged_library(app: BuiltApp, facts: PhoneFacts, library: str) -> str:
     Args:
         app: Where it must be.
         facts: Of the phone.
-        library: Path on this machine; its file name counts.
+        library: Path on this machine; its file name counts, with or without ``lib``.
 
     Raises:
         DeviceError: The app does not carry it.
@@ -189,24 +245,28 @@ def packaged_library(app: BuiltApp, facts: PhoneFacts, library: str) -> str:
     wanted = Path(library).name
     names = {wanted, wanted if wanted.startswith("lib") else f"lib{wanted}"}
     for abi in facts.abis:
-        for path in app.files:
-            found = names & _libraries(path, abi)
-            if found:
-                return min(found)
+        for index, path in enumerate(app.files):
+            for name, stored in _libraries(path, abi):
+                if name in names:
+                    return PackagedLibrary(file_index=index, abi=abi, name=name, stored=stored)
+    abi = facts.abis[0] if facts.abis else "ABI"
     message = (
         f"cannot run with the custom operators of {wanted}: {app.application_id} carries no such"
-        f" library for {facts.abis[0] if facts.abis else 'this phone'}"
+        f" library for {abi}"
     )
-    abi = facts.abis[0] if facts.abis else "ABI"
     step = f"set ort.customOps.{abi} in app.properties to the library for Android, build again"
     raise DeviceError(message, next_step=step)
 
 
-def _libraries(path: Path, abi: str) -> frozenset[str]:
+def _libraries(path: Path, abi: str) -> tuple[tuple[str, bool], ...]:
+    """Return the libraries of an APK for an ABI, each with whether it is stored as it is."""
+    prefix = f"lib/{abi}/"
     try:
         with zipfile.ZipFile(path) as package:
-            prefix = f"lib/{abi}/"
-            names = [name for name in package.namelist() if name.startswith(prefix)]
+            return tuple(
+                (item.filename.removeprefix(prefix), item.compress_type == zipfile.ZIP_STORED)
+                for item in package.infolist()
+                if item.filename.startswith(prefix)
+            )
     except (OSError, zipfile.BadZipFile):
-        return frozenset()
-    return frozenset(name.removeprefix(prefix) for name in names)
+        return ()

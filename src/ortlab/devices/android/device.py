@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ortlab import codec
 from ortlab.devices.android import evidence
-from ortlab.devices.android.apps import PhoneApps, open_apk, packaged_library
+from ortlab.devices.android.apps import PhoneApps, open_apk
 from ortlab.devices.android.asking import Words, joined
 from ortlab.devices.android.files import PhoneFiles
 from ortlab.devices.android.instrumentation import InstrumentationReader, InstrumentationReport
@@ -203,7 +203,7 @@ class AndroidDevice:
         self._make_ready(app)
         library = request.model.custom_op_library
         if library is not None:
-            library = packaged_library(app, self._facts, library)
+            library = self._apps.library_path(app, library)
         job = make_job(request, app.application_id, library, self._files.describe)
         answer = self._carry_out(job, app)
         failure = answer.failure if isinstance(answer, BlockResult) else None

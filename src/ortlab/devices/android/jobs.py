@@ -69,7 +69,7 @@ def make_job(
     Args:
         request: With paths of this machine.
         package: Application id that runs it.
-        library: File name of the custom-operator library inside the app, or None.
+        library: The phone's path of the custom-operator library inside the app, or None.
         describe: Hashes files; see :meth:`PhoneFiles.describe`.
 
     Raises:

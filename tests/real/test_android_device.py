@@ -1,0 +1,586 @@
+"""A phone over real adb passes what every device must, and is left as it was found."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import android_phones as phones
+import pytest
+from device_contract import MODEL, DeviceContract, make_arm, make_request
+
+from ortlab.devices.android import AndroidDevice, AndroidOptions, Limits, phone_findings
+from ortlab.devices.android.adb import AdbServer
+from ortlab.devices.android.files import FILES
+from ortlab.devices.android.journal import changes_left
+from ortlab.devices.virtual import VirtualAndroidPhone, VirtualPhoneSpec
+from ortlab.devices.virtual import faults as fault
+from ortlab.devices.virtual.faults import Faults
+from ortlab.domain import Device, DeviceKind
+from ortlab.errors import (
+    DeviceError,
+    DeviceLostError,
+    DeviceNotReadyError,
+    InstallError,
+    UsageError,
+)
+from ortlab.wire import BlockResult, Death, DeathKind, Purpose, Stage, StopRule
+
+pytestmark = pytest.mark.requires("adb")
+
+STAY_ON = "stay_on_while_plugged_in"
+ENDLESS = StopRule(min_ns=10**12, max_ns=10**13)
+Bench = Callable[..., BlockResult | Death]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
+    with phones.adb_server(tmp_path_factory.mktemp("adb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def phone(server: AdbServer) -> Iterator[VirtualAndroidPhone]:
+    with phones.connected_phone(server) as phone:
+        yield phone
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def clean(phone: VirtualAndroidPhone) -> Iterator[VirtualAndroidPhone]:
+    """The phone, without the faults of the test before."""
+    phone.faults = Faults()
+    yield phone
+    phone.faults = Faults()
+
+
+@pytest.fixture
+def opened(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path, said: list[str]
+) -> Iterator[AndroidDevice]:
+    with phones.opened(server, clean, tmp_path, said=said) as device:
+        yield device
+
+
+@pytest.fixture
+def bench(opened: AndroidDevice, tmp_path: Path) -> Bench:
+    def run(purpose: Purpose = Purpose.PARITY, **changes: object) -> BlockResult | Death:
+        arm = make_arm(MODEL)
+        return opened.run_block(make_request(arm, tmp_path, purpose, **changes), arm)
+
+    return run
+
+
+def died(answer: BlockResult | Death) -> Death:
+    assert isinstance(answer, Death), answer
+    return answer
+
+
+# ------------------------------------------------------------------------------ contract
+
+
+@pytest.fixture(scope="module", params=[24, 30, 35])
+def device(
+    request: pytest.FixtureRequest, server: AdbServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Device]:
+    spec = VirtualPhoneSpec(api_level=request.param)
+    directory = tmp_path_factory.mktemp(f"api{request.param}")
+    with (
+        phones.connected_phone(server, spec) as phone,
+        phones.opened(server, phone, directory) as device,
+    ):
+        yield device
+
+
+class TestVirtualPhone(DeviceContract):
+    """A virtual phone passes what every device must, old system or new."""
+
+
+def test_a_phone_describes_itself(opened: AndroidDevice, phone: VirtualAndroidPhone) -> None:
+    info = opened.info
+    assert info.kind is DeviceKind.ANDROID
+    assert info.device_id == phone.serial
+    assert info.os_version == "Android 14 (API 34)"
+    assert info.architecture == "arm64-v8a"
+    assert info.virtual
+    assert not info.emulator
+    conditions = opened.conditions()
+    assert conditions.thermal_status == "none"
+    assert conditions.temperature_c is not None
+    assert conditions.low_power_mode is False
+
+
+# ------------------------------------------------------------------------------ apps and files
+
+
+def test_an_app_is_sent_once(server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path) -> None:
+    said: list[str] = []
+    for _ in range(2):
+        with phones.opened(server, clean, tmp_path, said=said) as device:
+            assert device.info.ort_version
+    assert sum("installing" in line for line in said) <= 1
+    newer = phones.bench_app(tmp_path, version_code=2)
+    with phones.opened(server, clean, tmp_path, app=newer, said=said) as device:
+        assert device.info.ort_version
+    assert sum("installing" in line for line in said) >= 1
+    older = phones.bench_app(tmp_path, version_code=1)
+    with phones.opened(server, clean, tmp_path, app=older, said=said) as device:
+        assert device.info.ort_version  # the newer one of ours was removed first
+
+
+def test_a_foreign_install_is_noticed(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    with phones.opened(server, clean, tmp_path) as device:
+        assert device.info.ort_version
+    server.phone(clean.serial).install([phones.bench_app(tmp_path).files[0]], deadline_s=60)
+    time.sleep(1.1)  # the system tells the time of an update in whole seconds
+    server.phone(clean.serial).install([phones.bench_app(tmp_path).files[0]], deadline_s=60)
+    with phones.opened(server, clean, tmp_path, said=said) as device:
+        assert device.info.ort_version
+    assert any("installing" in line for line in said)
+
+
+def test_another_apps_data_is_never_removed(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    clean.faults = Faults(fault.InstallRefused(code="INSTALL_FAILED_UPDATE_INCOMPATIBLE"))
+    app = replace(phones.bench_app(tmp_path), application_id="com.example.reader")
+    with phones.opened(server, clean, tmp_path, app=app) as device:
+        with pytest.raises(InstallError) as caught:
+            device.deploy(app, start=False)
+        assert caught.value.code == "INSTALL_FAILED_UPDATE_INCOMPATIBLE"
+
+
+def test_what_a_person_refused_is_not_tried_again(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    clean.faults = Faults(fault.InstallRefused(code="INSTALL_FAILED_USER_RESTRICTED", times=1))
+    app = phones.bench_app(tmp_path, version_code=9)
+    with (
+        phones.opened(server, clean, tmp_path, app=app) as device,
+        pytest.raises(InstallError) as caught,
+    ):
+        assert device.info
+    assert caught.value.code == "INSTALL_FAILED_USER_RESTRICTED"
+    assert caught.value.next_step
+
+
+def test_wrong_content_is_sent_again(
+    server: AdbServer, clean: VirtualAndroidPhone, opened: AndroidDevice, bench: Bench
+) -> None:
+    assert isinstance(bench(), BlockResult)
+    shell = server.phone(clean.serial).shell
+    listed = shell("ls", FILES, deadline_s=20).stdout.split()
+    for name in listed:
+        held = shell("ls", f"{FILES}/{name}", deadline_s=20).stdout.strip()
+        path = f"{FILES}/{name}/{held}"
+        if held.endswith(".onnx"):
+            server.phone(clean.serial).push(b"damaged", path, deadline_s=20)
+    answer = bench()
+    assert isinstance(answer, BlockResult)
+    assert answer.failure is None
+
+
+def test_a_phone_that_is_full_makes_room_of_ours_only(server: AdbServer, tmp_path: Path) -> None:
+    with phones.connected_phone(server, VirtualPhoneSpec(storage_bytes=400 << 20)) as phone:
+        own = server.phone(phone.serial)
+        own.push(b"\0" * (60 << 20), f"{FILES}/{'0' * 64}/old.onnx", deadline_s=60)
+        own.push(b"theirs", "/data/local/tmp/theirs.txt", deadline_s=60)
+        model = tmp_path / "large.onnx"
+        model.write_bytes(MODEL.read_bytes() + b"\0" * (30 << 20))
+        arm = make_arm(model)
+        phone.faults = Faults(fault.StorageFull(path="/files/", times=1))
+        with phones.opened(server, phone, tmp_path) as device:
+            device.run_block(make_request(arm, tmp_path), arm)
+        assert own.stat(f"{FILES}/{'0' * 64}", deadline_s=20) is None
+        assert own.stat("/data/local/tmp/theirs.txt", deadline_s=20) is not None
+
+
+HOSTILE = ("a'b;reboot.onnx", "$(touch pwned) `id`.onnx", '"x" && y |z.onnx', "模型 😀 %s.onnx")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_reach_no_shell(
+    clean: VirtualAndroidPhone, opened: AndroidDevice, tmp_path: Path, name: str
+) -> None:
+    model = tmp_path / name
+    model.write_bytes(MODEL.read_bytes() + name.encode())
+    arm = make_arm(model, arm_id=name)
+    before = len(clean.requests)
+    request = make_request(arm, tmp_path, block_id=f"b {name}")
+    answer = opened.run_block(request, arm)
+    assert isinstance(answer, BlockResult | Death)
+    if isinstance(answer, BlockResult):
+        assert answer.block_id == request.block_id
+    asked = [str(item) for item in clean.requests[before:]]
+    assert not any("reboot: " in text or "pwned: " in text for text in asked)
+    assert any(part in text for text in asked for part in (name.split(maxsplit=1)[0][:6],))
+
+
+# ------------------------------------------------------------------------------ deaths
+
+
+@pytest.mark.parametrize(
+    ("crash", "kind", "words"),
+    [
+        (fault.CrashKind.JAVA, DeathKind.EXIT, "IllegalStateException"),
+        (fault.CrashKind.NATIVE, DeathKind.SIGNAL, "SIGSEGV"),
+        (fault.CrashKind.OUT_OF_MEMORY, DeathKind.OUT_OF_MEMORY, "low-memory killer"),
+    ],
+)
+def test_a_crash_is_told_with_its_cause_and_stage(
+    clean: VirtualAndroidPhone,
+    bench: Bench,
+    tmp_path: Path,
+    crash: fault.CrashKind,
+    kind: DeathKind,
+    words: str,
+) -> None:
+    clean.faults = Faults(fault.AppDies(stage=Stage.MEASURE, crash=crash))
+    death = died(bench(Purpose.LATENCY, stop=ENDLESS))
+    assert death.kind is kind
+    assert words in death.message
+    assert death.last_stage is Stage.MEASURE
+    log = (tmp_path / "out" / "logcat.txt").read_text()
+    assert phones.APP_ID in log
+    if kind is DeathKind.SIGNAL:
+        assert death.signal_name == "SIGSEGV"
+        assert "backtrace" in log or "SIGSEGV" in (tmp_path / "out" / "tombstone.txt").read_text()
+    answer = bench()
+    assert isinstance(answer, BlockResult)
+    assert answer.failure is None
+
+
+def test_heat_that_ends_the_app_is_told_and_waited_out(
+    clean: VirtualAndroidPhone, bench: Bench, said: list[str]
+) -> None:
+    clean.faults = Faults(fault.AppDies(stage=Stage.MEASURE, crash=fault.CrashKind.THERMAL))
+    assert "hot" in died(bench(Purpose.LATENCY, stop=ENDLESS)).message
+    clean.power.set_state(temperature_c=30.0)
+    assert isinstance(bench(), BlockResult)
+
+
+def test_a_block_that_hangs_ends_at_its_deadline(
+    clean: VirtualAndroidPhone, bench: Bench, server: AdbServer
+) -> None:
+    clean.faults = Faults(fault.CommandHangs(command="am instrument", times=1))
+    started = time.monotonic()
+    death = died(bench(deadline_s=1.0))
+    assert death.kind is DeathKind.DEADLINE
+    assert time.monotonic() - started < 60
+    said = server.phone(clean.serial).shell("pidof", phones.APP_ID, deadline_s=20)
+    assert said.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (fault.Damage.TRUNCATED, DeathKind.GARBLED_RESULT),
+        (fault.Damage.GARBLED, DeathKind.GARBLED_RESULT),
+        (fault.Damage.MISSING, DeathKind.NO_RESULT),
+    ],
+)
+def test_a_damaged_result_is_never_taken(
+    clean: VirtualAndroidPhone, bench: Bench, damage: fault.Damage, kind: DeathKind
+) -> None:
+    clean.faults = Faults(fault.ResultDamaged(damage=damage))
+    assert died(bench()).kind is kind
+    answer = bench()
+    assert isinstance(answer, BlockResult)
+    assert answer.block_id == "parity-1"
+
+
+# ------------------------------------------------------------------------------ the phone goes
+
+
+def test_a_cable_pulled_in_a_block(
+    server: AdbServer, clean: VirtualAndroidPhone, opened: AndroidDevice, bench: Bench
+) -> None:
+    assert isinstance(bench(), BlockResult)
+    clean.faults = Faults(fault.CablePulled(service="am instrument", stays_out=True))
+    with pytest.raises(DeviceLostError) as caught:
+        bench()
+    assert caught.value.next_step
+    clean.plug()
+    server.phone(clean.serial).wait(deadline_s=20)
+    assert isinstance(bench(), BlockResult)
+
+
+def test_a_phone_that_hangs_is_lost_within_the_deadline(server: AdbServer, tmp_path: Path) -> None:
+    with (
+        phones.connected_phone(server) as phone,
+        phones.opened(server, phone, tmp_path) as device,
+    ):
+        arm = make_arm(MODEL)
+        assert isinstance(device.run_block(make_request(arm, tmp_path), arm), BlockResult)
+        phone.faults = Faults(fault.PhoneHangs(service="am instrument|am force-stop", times=None))
+        with pytest.raises(DeviceLostError):
+            device.run_block(make_request(arm, tmp_path, deadline_s=1.0), arm)
+        phone.faults = Faults()
+
+
+# ------------------------------------------------------------------------------ readiness
+
+
+def test_a_secure_lock_needs_a_person(server: AdbServer, tmp_path: Path) -> None:
+    spec = VirtualPhoneSpec(screen_on=False, locked=True, secure_lock=True)
+    with (
+        phones.connected_phone(server, spec) as phone,
+        phones.opened(server, phone, tmp_path) as device,
+        pytest.raises(DeviceNotReadyError, match="locked"),
+    ):
+        assert device.info
+
+
+def test_a_sleeping_phone_is_woken_and_put_to_sleep_again(
+    server: AdbServer, tmp_path: Path
+) -> None:
+    spec = VirtualPhoneSpec(screen_on=False, locked=True)
+    with phones.connected_phone(server, spec) as phone:
+        shell = server.phone(phone.serial).shell
+        with phones.opened(server, phone, tmp_path) as device:
+            assert device.info.ort_version
+            assert "mWakefulness=Awake" in shell("dumpsys", "power", deadline_s=20).stdout
+        assert "mWakefulness=Asleep" in shell("dumpsys", "power", deadline_s=20).stdout
+
+
+def test_an_empty_battery_and_battery_saver_need_a_person(
+    server: AdbServer, tmp_path: Path
+) -> None:
+    spec = VirtualPhoneSpec(battery_percent=5, low_power_mode=True)
+    with phones.connected_phone(server, spec) as phone:
+        with (
+            phones.opened(server, phone, tmp_path) as device,
+            pytest.raises(DeviceNotReadyError, match="5 %"),
+        ):
+            assert device.info
+        (attached,) = [item for item in server.phones() if item.serial == phone.serial]
+        found = phone_findings(attached, server=server)
+        blocked = [item.subject for item in found if item.state == "missing"]
+        assert blocked == ["battery", "battery saver"]
+        assert all(item.next_step for item in found if item.state == "missing")
+
+
+def test_a_hot_phone_is_waited_for(server: AdbServer, tmp_path: Path) -> None:
+    said: list[str] = []
+    with phones.connected_phone(server) as phone:
+        options = AndroidOptions(limits=Limits(cool_down_s=30, poll_s=0.1))
+        with phones.opened(server, phone, tmp_path, options=options, said=said) as device:
+            assert device.info.ort_version
+            phone.power.set_state(temperature_c=44.0)
+            cooler = threading.Timer(1.0, lambda: phone.power.set_state(temperature_c=26.0))
+            cooler.start()
+            arm = make_arm(MODEL)
+            answer = device.run_block(make_request(arm, tmp_path), arm)
+            cooler.join()
+    assert isinstance(answer, BlockResult)
+    assert any("waiting for the phone to cool down" in line for line in said)
+
+
+def test_without_an_app_it_says_so(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    device = AndroidDevice(server.phone(clean.serial), None, tmp_path / "state")
+    with pytest.raises(UsageError) as caught:
+        assert device.info
+    assert "ortlab build" in (caught.value.next_step or "")
+    device.close()
+
+
+# ------------------------------------------------------------------------------ settings
+
+
+@contextmanager
+def left_alone(server: AdbServer, phone: VirtualAndroidPhone, state: Path) -> Iterator[None]:
+    """Hold that the phone's settings are the same afterwards, and that the journal is empty."""
+    before = phones.setting(server, phone, STAY_ON)
+    yield
+    assert phones.setting(server, phone, STAY_ON) == before
+    assert changes_left(state, phone.serial) == ()
+
+
+@pytest.mark.parametrize("before", ["0", "3", "null"])
+def test_settings_are_put_back(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path, before: str
+) -> None:
+    shell = server.phone(clean.serial).shell
+    change = (
+        ("delete", "global", STAY_ON) if before == "null" else ("put", "global", STAY_ON, before)
+    )
+    shell("settings", *change, deadline_s=20)
+    with (
+        left_alone(server, clean, tmp_path / "state"),
+        phones.opened(server, clean, tmp_path) as device,
+    ):
+        assert device.info.ort_version
+        assert phones.setting(server, clean, STAY_ON) == "7"
+        assert changes_left(tmp_path / "state", clean.serial) == (STAY_ON,)
+
+
+def test_settings_are_put_back_after_an_error(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    with (
+        left_alone(server, clean, tmp_path / "state"),
+        pytest.raises(DeviceError),
+        phones.opened(server, clean, tmp_path) as device,
+    ):
+        assert device.info.ort_version
+        message = "something else went wrong"
+        raise DeviceError(message)
+
+
+def test_what_a_person_changed_meanwhile_stays(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    shell = server.phone(clean.serial).shell
+    shell("settings", "put", "global", STAY_ON, "0", deadline_s=20)
+    with phones.opened(server, clean, tmp_path) as device:
+        assert device.info.ort_version
+        shell("settings", "put", "global", STAY_ON, "2", deadline_s=20)
+    assert phones.setting(server, clean, STAY_ON) == "2"
+
+
+def test_a_phone_that_refuses_a_setting_is_used_without_it(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    shell = server.phone(clean.serial).shell
+    shell("settings", "put", "global", STAY_ON, "0", deadline_s=20)
+    clean.faults = Faults(fault.CommandFails(command="settings put"))
+    said: list[str] = []
+    with phones.opened(server, clean, tmp_path, said=said) as device:
+        assert device.info.ort_version
+    assert any("refuses to change" in line for line in said)
+    assert changes_left(tmp_path / "state", clean.serial) == ()
+
+
+def test_the_fixed_performance_mode_is_opt_in_and_switched_off(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    options = replace(phones.QUICK, fixed_performance=True)
+    before = len(clean.requests)
+    with phones.opened(server, clean, tmp_path, options=options) as device:
+        assert device.info.ort_version
+    asked = " ".join(str(item) for item in clean.requests[before:])
+    assert "set-fixed-performance-mode-enabled true" in asked
+    assert "set-fixed-performance-mode-enabled false" in asked
+    assert changes_left(tmp_path / "state", clean.serial) == ()
+
+
+@contextmanager
+def driver(
+    server: AdbServer, phone: VirtualAndroidPhone, directory: Path
+) -> Iterator[subprocess.Popen[str]]:
+    """A process of its own that is in the middle of a block."""
+    phones.bench_app(directory)
+    (directory / "app.json").write_text(json.dumps(phones.APP_ID))
+    program = Path(__file__).parent / "android_drive.py"
+    arguments = (sys.executable, str(program), str(server.port), phone.serial, str(directory))
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        give_up = time.monotonic() + 60
+        shell = server.phone(phone.serial).shell
+        while not shell("pidof", phones.APP_ID, deadline_s=20).stdout.strip():
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+        assert phones.setting(server, phone, STAY_ON) == "7"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_ctrl_c_puts_settings_back(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    shell = server.phone(clean.serial).shell
+    shell("settings", "put", "global", STAY_ON, "0", deadline_s=20)
+    with (
+        left_alone(server, clean, tmp_path / "state"),
+        driver(server, clean, tmp_path) as process,
+    ):
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+        assert "KeyboardInterrupt" in output
+    assert shell("pidof", phones.APP_ID, deadline_s=20).stdout.strip() == ""
+
+
+def test_a_killed_host_is_made_good_by_the_next_command(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    shell = server.phone(clean.serial).shell
+    shell("settings", "put", "global", STAY_ON, "3", deadline_s=20)
+    with driver(server, clean, tmp_path) as process:
+        process.kill()
+        process.wait()
+    assert phones.setting(server, clean, STAY_ON) == "7"
+    assert changes_left(tmp_path / "state", clean.serial) == (STAY_ON,)
+    AndroidDevice(server.phone(clean.serial), None, tmp_path / "state").close()
+    assert phones.setting(server, clean, STAY_ON) == "3"
+    assert changes_left(tmp_path / "state", clean.serial) == ()
+
+
+def test_what_cannot_be_put_back_is_said_and_tried_again(server: AdbServer, tmp_path: Path) -> None:
+    said: list[str] = []
+    with phones.connected_phone(server) as phone:
+        shell = server.phone(phone.serial).shell
+        shell("settings", "put", "global", STAY_ON, "0", deadline_s=20)
+        with phones.opened(server, phone, tmp_path, said=said) as device:
+            assert device.info.ort_version
+            phone.faults = Faults(fault.CommandFails(command="settings put"))
+        assert any(f"cannot put {STAY_ON}" in line for line in said)
+        phone.faults = Faults()
+        AndroidDevice(server.phone(phone.serial), None, tmp_path / "state").close()
+        assert phones.setting(server, phone, STAY_ON) == "0"
+
+
+# ------------------------------------------------------------------------------ several
+
+
+def test_one_command_uses_a_phone_at_a_time(
+    server: AdbServer, clean: VirtualAndroidPhone, opened: AndroidDevice, tmp_path: Path
+) -> None:
+    with pytest.raises(DeviceNotReadyError, match="another ortlab command"):
+        AndroidDevice(server.phone(clean.serial), None, tmp_path / "state")
+
+
+def test_two_phones_at_once(server: AdbServer, tmp_path: Path) -> None:
+    specs = (VirtualPhoneSpec(api_level=24), VirtualPhoneSpec(api_level=34))
+    answers: dict[int, list[BlockResult | Death]] = {24: [], 34: []}
+
+    def work(spec: VirtualPhoneSpec) -> None:
+        directory = tmp_path / str(spec.api_level)
+        with (
+            phones.connected_phone(server, spec) as phone,
+            phones.opened(server, phone, directory) as device,
+        ):
+            for number in range(3):
+                arm = make_arm(MODEL)
+                request = make_request(arm, directory, block_id=f"b-{spec.api_level}-{number}")
+                answers[spec.api_level].append(device.run_block(request, arm))
+
+    threads = [threading.Thread(target=work, args=(spec,)) for spec in specs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for level, results in answers.items():
+        ids = [item.block_id for item in results if isinstance(item, BlockResult)]
+        assert ids == [f"b-{level}-{number}" for number in range(3)]
