@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
+import platform
 import shutil
+import zipfile
 from pathlib import Path
 
 from android import toolchain
@@ -18,6 +21,7 @@ TESTS = CORE / "src/test/kotlin"
 MAIN = "dev.ortlab.benchcore.MainKt"
 LIBRARIES = (*toolchain.SERIALIZATION, toolchain.ONNXRUNTIME)
 BUILD = toolchain.ROOT / ".cache/android/build"
+NATIVE_FOLDERS = {"x86_64": "x64", "aarch64": "aarch64"}
 JVM_OPTIONS = ("-XX:+UseSerialGC", "-Xshare:auto")
 
 
@@ -42,7 +46,31 @@ def core_jar() -> Path:
         # Others may compile the same sources now: each writes its own, the last rename stays.
         made = toolchain.compile_kotlin(module, jar.with_name(f"{os.getpid()}.jar"))
         made.replace(jar)
+        with contextlib.suppress(FileExistsError):
+            (jar.parent / "native").symlink_to(native_libraries())
     return jar
+
+
+def native_libraries() -> Path:
+    """Return the directory of the runtime's libraries for this machine, taken out of its jar.
+
+    The runtime would unpack them at each start, and leave them behind when it is killed.
+    """
+    jar = toolchain.jar(toolchain.ONNXRUNTIME)
+    folder = "ai/onnxruntime/native/linux-" + NATIVE_FOLDERS[platform.machine()]
+    directory = BUILD / f"{jar.stem}-native"
+    if not directory.is_dir():
+        staged = BUILD / f"{jar.stem}-native.{os.getpid()}"
+        staged.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(jar) as archive:
+            for name in archive.namelist():
+                if name.startswith(folder) and name.endswith(".so"):
+                    (staged / Path(name).name).write_bytes(archive.read(name))
+        try:
+            staged.rename(directory)
+        except OSError:  # others were faster
+            shutil.rmtree(staged)
+    return directory
 
 
 @functools.cache

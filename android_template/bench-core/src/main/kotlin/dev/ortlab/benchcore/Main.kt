@@ -3,6 +3,7 @@ package dev.ortlab.benchcore
 import java.io.File
 import kotlin.system.exitProcess
 
+private const val LIBRARY_PATH = "onnxruntime.native.path"
 private const val NO_ANSWER = 2
 private const val USAGE =
     "Runs one block and writes its result: REQUEST.json\n" +
@@ -12,7 +13,21 @@ private const val USAGE =
 /** Runs the benchmark core as a program on a Linux machine; see [USAGE]. */
 public fun main(arguments: Array<String>) {
     val startedNs = System.nanoTime()
+    useLibrariesBesideJar()
     exitProcess(carryOut(arguments.toList(), startedNs))
+}
+
+/**
+ * Lets the runtime take its libraries from the directory `native` beside this program's jar, if there
+ * is one. Otherwise it unpacks them at each start into a temporary directory, which stays behind when
+ * the process is killed.
+ */
+private fun useLibrariesBesideJar() {
+    val jar = File(JvmPlatform::class.java.protectionDomain.codeSource.location.toURI())
+    val libraries = File(jar.parentFile, "native")
+    if (System.getProperty(LIBRARY_PATH) == null && libraries.isDirectory) {
+        System.setProperty(LIBRARY_PATH, libraries.path)
+    }
 }
 
 private fun carryOut(
