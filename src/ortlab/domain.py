@@ -1057,6 +1057,7 @@ class Recommendation:
     arm_id: str | None
     sentence: str
     evidence: tuple[str, ...]
+    style: OptimizationStyle | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ortlab.config import BenchSection, ModelSection, PrepareSection
+from ortlab.config import AppSection, BenchSection, ModelSection, PrepareSection
 from ortlab.errors import UsageError
 
 if TYPE_CHECKING:
     from ortlab.bench import ArmOptions, ArmSource
+    from ortlab.domain import Analysis, AppSpec, PreparedModel
     from ortlab.prepare import PrepareOptions
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -114,3 +115,46 @@ def _config_entries(texts: Sequence[str]) -> tuple[Mapping[str, str], ...]:
         values.setdefault(key, []).append(value)
     combinations = itertools.product(*values.values())
     return tuple(dict(zip(values, combination, strict=True)) for combination in combinations)
+
+
+def app_spec(
+    section: AppSection, prepared: PreparedModel, *, base: Path, analysis: Analysis | None
+) -> tuple[AppSpec, tuple[str, ...]]:
+    """Translate configuration into what an app is generated from.
+
+    Args:
+        section: What the user says.
+        prepared: The model; what is not said is named after it.
+        base: Directory that relative paths start from.
+        analysis: Of the newest run of the model, for ``ship = "auto"``; None where there is none.
+
+    Returns:
+        The spec, and in sentences how what was left open was decided.
+
+    Raises:
+        UsageError: A word means nothing.
+    """
+    from ortlab.domain import AppSpec
+    from ortlab.scaffold import kinds_of, shipped_styles, suggested_id
+
+    ship, notes = shipped_styles(section.ship, analysis)
+    name = prepared.name if section.name is None else section.name
+    tables = {"inputs": section.inputs, "outputs": section.outputs}
+    spec = AppSpec(
+        name=name,
+        application_id=suggested_id(name.replace(".", " ")) if section.id is None else section.id,
+        version_name=section.version,
+        version_code=section.version_code,
+        ship=ship,
+        kinds=kinds_of(tables, prepared.original, base),
+        ort_package=_release_or_path(section.ort_android, base),
+        custom_op_libraries={abi: str(base / path) for abi, path in section.custom_ops.items()},
+    )
+    return spec, notes
+
+
+def _release_or_path(text: str | None, base: Path) -> str | None:
+    """Return a release as it is, and a path with the directory it starts from."""
+    if text is None or not ("/" in text or text.endswith(".aar")):
+        return text
+    return str(base / text)

@@ -63,6 +63,7 @@ def recommend(
         arm_id=chosen,
         sentence=_sentence(experiment, chosen, candidates, comparisons),
         evidence=_evidence(experiment, chosen, candidates, comparisons, summaries, undecided),
+        style=experiment.arm(chosen).style,
     )
 
 

@@ -1,1 +1,17 @@
-"""PreparedModel and AppSpec → GeneratedApp: projects with a typed SDK; knows no device."""
+"""PreparedModel → project: a template, with a typed SDK generated into it.
+
+The only importer of jinja2 beside `report`; it is loaded when something is generated.
+"""
+
+from ortlab.scaffold.android import generate_android
+from ortlab.scaffold.application_id import check_application_id, suggested_id
+from ortlab.scaffold.kinds import kinds_of
+from ortlab.scaffold.ship import shipped_styles
+
+__all__ = [
+    "check_application_id",
+    "generate_android",
+    "kinds_of",
+    "shipped_styles",
+    "suggested_id",
+]
