@@ -115,6 +115,8 @@ class KotlinModule:
         libraries: Class directories, jars, or names of fetched ones.
         explicit_api: Whether everything public must say so, as in a published library.
         serialization: Whether kotlinx.serialization's plugin takes part.
+        friends: Those of the libraries whose internal declarations these sources may use, as tests
+            may those of what they test.
     """
 
     name: str
@@ -122,6 +124,7 @@ class KotlinModule:
     libraries: tuple[str | Path, ...] = ()
     explicit_api: bool = False
     serialization: bool = False
+    friends: tuple[Path, ...] = ()
 
 
 def compile_kotlin(module: KotlinModule, output: Path) -> Path:
@@ -139,6 +142,8 @@ def compile_kotlin(module: KotlinModule, output: Path) -> Path:
         arguments.append("-Xexplicit-api=strict")
     if module.serialization:
         arguments.append(f"-Xplugin={jar(_SERIALIZATION_PLUGIN)}")
+    if module.friends:
+        arguments.append(f"-Xfriend-paths={','.join(map(str, module.friends))}")
     output.parent.mkdir(parents=True, exist_ok=True)
     java(
         "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
