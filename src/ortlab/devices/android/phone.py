@@ -139,10 +139,7 @@ class AdbPhone:
         """
         line = command_line(arguments)
         call = _Call(f"run {_shortened(line)!r}", Deadline(deadline_s))
-        if "shell_v2" in self._features(call):
-            with self._service(f"shell,v2,raw:{line}", call) as channel:
-                return run_with_packets(channel, on_output=on_output, input_bytes=input_bytes)
-        return self._shell_with_marker(line, call, on_output, input_bytes)
+        return self._run(call, line, on_output, input_bytes)
 
     def push(
         self,
@@ -182,7 +179,7 @@ class AdbPhone:
                 if verify:
                     self._compare_content(call, part, source)
                 take_name = ("chmod", f"{mode:o}", part, _AND, "mv", "-f", part, destination)
-                taken = self._continued(call, *take_name)
+                taken = self._run(call, command_line(take_name))
                 if taken.exit_code != 0:
                     raise self._failure(call.task, taken.stderr or taken.stdout)
             except BaseException as error:
@@ -282,11 +279,11 @@ class AdbPhone:
             InstallError: The phone refuses; ``code`` is the platform's own.
         """
         call = _Call(f"uninstall {_shortened(package)}", Deadline(deadline_s))
-        result = self._continued(call, "cmd", "package", "uninstall", package)
+        result = self._run(call, command_line(("cmd", "package", "uninstall", package)))
         answer = result.stdout + result.stderr
         if installing.succeeded(answer):
             return True
-        known = self._continued(call, "cmd", "package", "path", package)
+        known = self._run(call, command_line(("cmd", "package", "path", package)))
         if installing.not_installed(answer) and "package:" not in known.stdout:
             return False
         code = installing.failure_code(answer)
@@ -344,10 +341,13 @@ class AdbPhone:
     def _features(self, call: _Call) -> frozenset[str]:
         if self._known_features is None:
             try:
+                phone = self._server.find(self.serial, call.deadline)
+                if phone is not None and phone.state is not PhoneState.DEVICE:
+                    raise not_ready(call.task, phone)
                 own = self._server.ask(f"host-serial:{self.serial}:features", call.deadline)
                 host = self._server.ask("host:host-features", call.deadline)
             except CALL_ERRORS as error:
-                raise self._explained(error, call, opened=False) from error
+                raise self._explained(error, call) from error
             self._known_features = frozenset(own.split(",")) & frozenset(host.split(","))
         return self._known_features
 
@@ -357,13 +357,11 @@ class AdbPhone:
         if len(name.encode()) > _MAXIMUM_SERVICE_BYTES:
             message = f"cannot {call.task} on {self.serial}: the command is too long"
             raise UsageError(message)
-        opened = False
         try:
             with self._server.open_service(self.serial, name, call.deadline) as channel:
-                opened = True
                 yield channel
         except CALL_ERRORS as error:
-            raise self._explained(error, call, opened=opened) from error
+            raise self._explained(error, call) from error
 
     @contextlib.contextmanager
     def _sync(self, call: _Call) -> Iterator[SyncSession]:
@@ -401,21 +399,13 @@ class AdbPhone:
         with ThreadPoolExecutor(1) as worker:
             for algorithm in ("sha256", "md5"):
                 ours = worker.submit(local_files.checksum, source, algorithm)
-                result = self._continued(call, f"{algorithm}sum", path)
+                result = self._run(call, command_line((f"{algorithm}sum", path)))
                 match = re.match(r"\\?([0-9a-f]{32,64})\b", result.stdout.strip())
                 if result.exit_code == 0 and match:
                     if match[1] != ours.result():
                         raise self._failure(call.task, "what arrived is not what was sent")
                     return
         raise self._failure(call.task, "it has neither sha256sum nor md5sum")
-
-    def _continued(self, call: _Call, *arguments: str | Raw) -> ShellResult:
-        """Run a command within what is left of a call's deadline."""
-        try:
-            left_s = call.deadline.remaining_s()
-        except TimeoutError as error:
-            raise self._explained(error, call, opened=True) from error
-        return self.shell(*arguments, deadline_s=left_s)
 
     def _remove_quietly(self, path: str, *, after: BaseException | None = None) -> None:
         """Remove a file of ours; a phone that just failed gets little time for it."""
@@ -426,14 +416,17 @@ class AdbPhone:
         with contextlib.suppress(DeviceError):
             self.shell("rm", "-f", path, deadline_s=limit_s)
 
-    def _shell_with_marker(
+    def _run(
         self,
-        line: str,
         call: _Call,
-        on_output: OutputListener | None,
-        input_bytes: bytes | None,
+        line: str,
+        on_output: OutputListener | None = None,
+        input_bytes: bytes | None = None,
     ) -> ShellResult:
-        """Run a command on a phone that tells no exit codes; its input goes by a file."""
+        """Run a command line; its input goes by a file where the shell tells no exit codes."""
+        if "shell_v2" in self._features(call):
+            with self._service(f"shell,v2,raw:{line}", call) as channel:
+                return run_with_packets(channel, on_output=on_output, input_bytes=input_bytes)
         if input_bytes is None:
             marked = with_exit_marker(line)
             with self._service(f"shell:{marked.text}", call) as channel:
@@ -462,7 +455,7 @@ class AdbPhone:
 
     # -- what went wrong ------------------------------------------------------------------------
 
-    def _explained(self, error: Exception, call: _Call, *, opened: bool) -> DeviceError:
+    def _explained(self, error: Exception, call: _Call) -> DeviceError:
         """Tell a slow phone from one that is gone and one that is not ready."""
         task = call.task
         try:
@@ -474,7 +467,8 @@ class AdbPhone:
         if phone is None:
             return self._lost(task, "it is not connected")
         if phone.state is not PhoneState.DEVICE:
-            if opened and phone.state in (PhoneState.OFFLINE, PhoneState.CONNECTING):
+            refused_at_once = isinstance(error, RefusedError)
+            if phone.state in (PhoneState.OFFLINE, PhoneState.CONNECTING) and not refused_at_once:
                 return self._lost(task, "the connection broke and it does not answer")
             return not_ready(task, phone)
         if isinstance(error, TimeoutError):

@@ -7,6 +7,7 @@ comma; a SND2 in a second message with flags, of which only "no compression" is 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -139,7 +140,7 @@ class SyncService:
         try:
             with writer:
                 await self._receive_content(path, writer)
-        except StreamClosedError:
+        except (StreamClosedError, asyncio.CancelledError):
             if not self._keeps_partial():
                 self._remove(path)
             raise

@@ -90,6 +90,7 @@ class Stream:
         self.remote_id = remote_id
         self.name = name
         self.closed = False
+        self.cut = False
         self._arrived: deque[memoryview] = deque()
         self._wake: asyncio.Event = asyncio.Event()
         self._writable: asyncio.Event = asyncio.Event()
@@ -343,11 +344,14 @@ class Connection(asyncio.BufferedProtocol):
                 stream.acknowledged() if command == OKAY else stream.abandon()
 
     def _arrive(self, stream: Stream, payload: memoryview) -> None:
+        if stream.cut:
+            return
         fault, size = stream.pass_on(Direction.TO_PHONE, len(payload))
         if size:
             stream.arrive(payload[:size])
         if fault is not None:
-            # What passed is still worked on, as a phone would.
+            # What passed is still worked on, as a phone would; nothing passes after it.
+            stream.cut = True
             asyncio.get_running_loop().call_later(_LAST_WORK_S, self.strike, fault)
 
     def _greet(self, version: int, largest_payload: int) -> None:
