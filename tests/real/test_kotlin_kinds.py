@@ -300,3 +300,35 @@ def test_misuse_is_refused_before_anything_is_written(program: Program, tmp_path
     messages = json.loads(program("misuse", write_json(tmp_path, None)))
     assert None not in messages, messages
     assert len(set(messages)) >= 15
+
+
+def test_a_call_allocates_nothing_to_speak_of(program: Program, tmp_path: Path) -> None:
+    figures = json.loads(program("speed", write_json(tmp_path, None)))
+    assert figures["antialias_allocated_bytes"] < 1000
+    assert figures["two_samples_allocated_bytes"] < 1000
+
+
+def test_bitmaps_and_photos_are_read_upright_and_let_go(tmp_path: Path) -> None:
+    """Run `BitmapPictures.kt` on stand-ins for the few Android classes that it wraps."""
+    sdk = toolchain.compile_kotlin(
+        toolchain.KotlinModule(
+            name="sdk", sources=(SDK / "image",), libraries=(toolchain.ANDROID,), explicit_api=True
+        ),
+        tmp_path / "sdk",
+    )
+    android = toolchain.compile_kotlin(
+        toolchain.KotlinModule(name="android", sources=(PROGRAM.parent / "kinds_android",)),
+        tmp_path / "android",
+    )
+    tests = toolchain.compile_kotlin(
+        toolchain.KotlinModule(
+            name="tests",
+            sources=(PROGRAM.parent / "kinds_pictures",),
+            libraries=(sdk, android),
+        ),
+        tmp_path / "tests",
+    )
+    completed = toolchain.java(
+        "dev.ortlab.tests.PicturesProgramKt", classes=(tests, sdk, android, *toolchain.RUNTIME)
+    )
+    assert completed.stdout.strip() == "all as it should be"

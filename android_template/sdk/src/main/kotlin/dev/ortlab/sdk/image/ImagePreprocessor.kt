@@ -16,6 +16,7 @@ import java.nio.ShortBuffer
 public class ImagePreprocessor(
     public val format: ImageFormat,
 ) {
+    private val tables = LevelTables(format)
     private val resizer = Resizer()
     private val row = IntArray(format.width)
 
@@ -39,9 +40,9 @@ public class ImagePreprocessor(
             "the buffer holds ${destination.remaining()} of $byteCount bytes"
         }
         when (format.channelType) {
-            ChannelType.UINT8 -> write(picture, ByteSink(format, destination.slice()))
-            ChannelType.FLOAT16 -> write(picture, HalfSink(format, destination.asShortBuffer()))
-            ChannelType.FLOAT -> write(picture, FloatSink(format, destination.asFloatBuffer()))
+            ChannelType.UINT8 -> write(picture, ByteSink(format, tables.bytes, destination.slice()))
+            ChannelType.FLOAT16 -> write(picture, HalfSink(format, tables.halves, destination.asShortBuffer()))
+            ChannelType.FLOAT -> write(picture, FloatSink(format, tables.floats, destination.asFloatBuffer()))
         }
     }
 
@@ -58,7 +59,7 @@ public class ImagePreprocessor(
         destination: FloatBuffer,
     ) {
         checkTyped(ChannelType.FLOAT, destination.remaining())
-        write(picture, FloatSink(format, destination.slice()))
+        write(picture, FloatSink(format, tables.floats, destination.slice()))
     }
 
     /**
@@ -74,7 +75,7 @@ public class ImagePreprocessor(
         destination: ShortBuffer,
     ) {
         checkTyped(ChannelType.FLOAT16, destination.remaining())
-        write(picture, HalfSink(format, destination.slice()))
+        write(picture, HalfSink(format, tables.halves, destination.slice()))
     }
 
     private fun checkTyped(

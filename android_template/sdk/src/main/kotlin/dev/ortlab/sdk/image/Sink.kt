@@ -12,7 +12,7 @@ private const val RED_SHIFT = 16
 private const val GREEN_SHIFT = 8
 private const val BYTE = 0xFF
 
-/** Places levels of 0 to 255 in a tensor, converted by one table a channel. */
+/** Places levels of 0 to 255 in a tensor, converted by a table. */
 internal abstract class Sink(
     private val format: ImageFormat,
 ) {
@@ -70,10 +70,9 @@ internal abstract class Sink(
 
 internal class FloatSink(
     format: ImageFormat,
+    private val table: FloatArray,
     private val buffer: FloatBuffer,
 ) : Sink(format) {
-    private val table = floatTable(format)
-
     override fun put(
         index: Int,
         entry: Int,
@@ -84,10 +83,9 @@ internal class FloatSink(
 
 internal class HalfSink(
     format: ImageFormat,
+    private val table: ShortArray,
     private val buffer: ShortBuffer,
 ) : Sink(format) {
-    private val table = floatTable(format).let { values -> ShortArray(values.size) { halfBits(values[it]) } }
-
     override fun put(
         index: Int,
         entry: Int,
@@ -98,10 +96,9 @@ internal class HalfSink(
 
 internal class ByteSink(
     format: ImageFormat,
+    private val table: ByteArray,
     private val buffer: ByteBuffer,
 ) : Sink(format) {
-    private val table = exactTable(format).let { values -> ByteArray(values.size) { byteOf(values[it]) } }
-
     override fun put(
         index: Int,
         entry: Int,
@@ -110,18 +107,23 @@ internal class ByteSink(
     }
 }
 
-private fun byteOf(value: Double): Byte {
-    val whole = Math.rint(value)
-    return whole.coerceIn(0.0, MAXIMUM_LEVEL).toInt().toByte()
-}
+/** What each level of each channel becomes, and its padding; a table for each channel type. */
+internal class LevelTables(
+    private val format: ImageFormat,
+) {
+    val floats: FloatArray by lazy { FloatArray(entryCount) { exact(it).toFloat() } }
+    val halves: ShortArray by lazy { ShortArray(entryCount) { halfBits(exact(it).toFloat()) } }
+    val bytes: ByteArray by lazy { ByteArray(entryCount) { byteOf(exact(it)) } }
 
-private fun exactTable(format: ImageFormat): DoubleArray =
-    DoubleArray(format.colorOrder.channelCount * ENTRIES) { entry ->
+    private val entryCount = format.colorOrder.channelCount * ENTRIES
+
+    private fun exact(entry: Int): Double {
         val level = entry % ENTRIES
-        format.valueOf(if (level == PADDING) format.padding else level.toDouble(), entry / ENTRIES)
+        return format.valueOf(if (level == PADDING) format.padding else level.toDouble(), entry / ENTRIES)
     }
 
-private fun floatTable(format: ImageFormat): FloatArray {
-    val exact = exactTable(format)
-    return FloatArray(exact.size) { exact[it].toFloat() }
+    private fun byteOf(value: Double): Byte {
+        val whole = Math.rint(value)
+        return whole.coerceIn(0.0, MAXIMUM_LEVEL).toInt().toByte()
+    }
 }

@@ -1,0 +1,4 @@
+package android.graphics
+
+/** Named in a signature. */
+class Rect
