@@ -15,6 +15,7 @@ from ortlab.devices.virtual.programs import (
     default_program,
 )
 from ortlab.devices.virtual.runner_packages import runner_package
+from ortlab.devices.virtual.session import open_virtual
 from ortlab.devices.virtual.spec import VirtualPhoneSpec
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "VirtualAndroidPhone",
     "VirtualPhoneSpec",
     "default_program",
+    "open_virtual",
     "runner_package",
 ]

@@ -26,6 +26,11 @@ from ortlab.errors import OrtlabError
 
 _LOOK_PERIOD_S: Final = 0.02
 _KEPT_OUTPUT: Final = 16_384
+_ILLEGAL_ARGUMENT: Final = "java.lang.IllegalArgumentException"
+_ILLEGAL_STATE: Final = "java.lang.IllegalStateException"
+_FILE_NOT_FOUND: Final = "java.io.FileNotFoundException"
+_RUNTIME: Final = "java.lang.RuntimeException"
+_UNSATISFIED_LINK: Final = "java.lang.UnsatisfiedLinkError"
 _SYSTEM_PROCESS: Final = 1000
 _HEAT_ABOVE_LIMIT_C: Final = 1.0
 
@@ -200,7 +205,7 @@ class ActivityManager:
             try:
                 facts = json.loads(said.splitlines()[-1])["runtime"]
             except (IndexError, KeyError, TypeError, ValueError):
-                raise AppError("java.lang.IllegalStateException", said[-500:]) from None
+                raise AppError(_ILLEGAL_STATE, said[-500:]) from None
             return _finished({"runtime": facts})
 
     async def _run_request(
@@ -237,7 +242,7 @@ class ActivityManager:
                     environment={"ORTLAB_END_WITH_PARENT": "1"},
                 )
             except OrtlabError as error:
-                raise AppError("java.lang.UnsatisfiedLinkError", error.message) from error
+                raise AppError(_UNSATISFIED_LINK, error.message) from error
         name = app.package.application_id
         run = _Run(app=app, process=process, output=output, directory=directory)
         self._runs[name] = run
@@ -303,25 +308,24 @@ class ActivityManager:
     def _read_request(self, path: str) -> dict[str, Any]:
         if not path.startswith("/"):
             message = f"no request: {path!r}"
-            raise AppError("java.lang.IllegalArgumentException", message)
-        missing = "java.io.FileNotFoundException"
+            raise AppError(_ILLEGAL_ARGUMENT, message)
         try:
             text = self._files.host_path(path).read_text(encoding="utf-8")
         except OSError as error:
             why = f"{path}: open failed: ENOENT ({error.strerror})"
-            raise AppError(missing, why) from error
+            raise AppError(_FILE_NOT_FOUND, why) from error
         except UnicodeDecodeError as error:
-            raise AppError("java.lang.IllegalArgumentException", str(error)) from error
+            raise AppError(_ILLEGAL_ARGUMENT, str(error)) from error
         if not self._files.readable_by_apps(path):
             why = f"{path}: open failed: EACCES (Permission denied)"
-            raise AppError(missing, why)
+            raise AppError(_FILE_NOT_FOUND, why)
         try:
             request = json.loads(text)
         except ValueError as error:
-            raise AppError("java.lang.IllegalArgumentException", str(error)) from error
+            raise AppError(_ILLEGAL_ARGUMENT, str(error)) from error
         if not isinstance(request, dict):
             message = "the request is no object"
-            raise AppError("java.lang.IllegalArgumentException", message)
+            raise AppError(_ILLEGAL_ARGUMENT, message)
         return request
 
     def _translate(
@@ -333,7 +337,7 @@ class ActivityManager:
             pairs = [self._translate(app, request_path, item) for item in request["requests"]]
             if not pairs:
                 message = "the batch is empty"
-                raise AppError("java.lang.IllegalArgumentException", message)
+                raise AppError(_ILLEGAL_ARGUMENT, message)
             return {**request, "requests": [item for item, _ in pairs]}, pairs[-1][1]
         try:
             model = dict(request["model"])
@@ -346,7 +350,7 @@ class ActivityManager:
             output = posixpath.join(base, request["output_directory"])
         except (KeyError, TypeError) as error:
             message = f"the request cannot be read: {error}"
-            raise AppError("java.lang.IllegalArgumentException", message) from error
+            raise AppError(_ILLEGAL_ARGUMENT, message) from error
         place = self._output_place(app, output)
         return {**request, "model": model, "inputs": inputs, "output_directory": str(place)}, place
 
@@ -364,7 +368,7 @@ class ActivityManager:
         own = (app.media_directory, f"/data/data/{app.package.application_id}")
         if not any(normalise(output).startswith(top + "/") for top in own):
             why = f"{output}: open failed: EACCES (Permission denied)"
-            raise AppError("java.io.FileNotFoundException", why)
+            raise AppError(_FILE_NOT_FOUND, why)
         place = self._files.host_path(output)
         place.mkdir(parents=True, exist_ok=True)
         for name in ("result.json", "progress"):
@@ -409,11 +413,11 @@ class ActivityManager:
             return self._process_died(run)
         if kind is CrashKind.JAVA:
             text = "ended by the fault script"
-            return self._threw(run.app, pid, "java.lang.IllegalStateException", text)
+            return self._threw(run.app, pid, _ILLEGAL_STATE, text)
         if code < 0:
             return self._crashed_natively(run, -code, said)
         text = said.strip() or f"the benchmark ended with exit code {code}"
-        return self._threw(run.app, pid, "java.lang.RuntimeException", text)
+        return self._threw(run.app, pid, _RUNTIME, text)
 
     def _process_died(self, run: _Run) -> InstrumentationEnd:
         text = f"Process {run.app.package.application_id} (pid {run.process.pid}) has died: fg  TOP"
@@ -440,7 +444,8 @@ class ActivityManager:
         signal_name = signal.Signals(number).name
         words = signal.strsignal(number) or signal_name
         head = f"signal {number} ({signal_name}), code 0 (SI_USER), fault addr --------"
-        fatal = f"Fatal signal {number} ({signal_name}), code 0 (SI_USER) in tid {pid}, pid {pid} ({name})"
+        where = f"in tid {pid}, pid {pid} ({name})"
+        fatal = f"Fatal signal {number} ({signal_name}), code 0 (SI_USER) {where}"
         tombstone = [
             "*** *** *** *** *** *** *** *** *** *** *** *** *** *** *** ***",
             "Build fingerprint: 'ortlab/virtual/virtual'",

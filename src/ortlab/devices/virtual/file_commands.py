@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-import os
 import posixpath
 import re
-import shlex
 import stat
 import time
 from collections.abc import Callable, Mapping
@@ -328,26 +326,12 @@ class FileCommands:
     async def _printf(self, call: Call) -> int:
         if not call.arguments:
             return await call.fail("printf: Needs 1 argument")
-        text = _unescaped(call.arguments[0])
-        values = list(call.arguments[1:])
-        printed = ""
-        while True:
-            taken = 0
-
-            def fill(match: re.Match[str]) -> str:
-                nonlocal taken
-                if match[0] == "%%":
-                    return "%"
-                value = values[taken] if taken < len(values) else ""
-                taken += 1
-                if match[0].endswith("s"):
-                    return str(match[0] % value)
-                return str(match[0] % int(value or 0, 0))
-
-            printed += re.sub(r"%(?:%|-?0?\d*(?:\.\d+)?[sdiuxXo])", fill, text)
-            values = values[taken:]
-            if not values or not taken:
-                break
+        form, values = _unescaped(call.arguments[0]), list(call.arguments[1:])
+        printed, left = _filled(form, values)
+        while left and len(left) < len(values):
+            values = left
+            more, left = _filled(form, values)
+            printed += more
         await call.out(printed.encode("utf-8", "surrogateescape"))
         return 0
 
@@ -437,9 +421,8 @@ class FileCommands:
 
     async def _test(self, call: Call) -> int:
         words = list(call.arguments)
-        if call.name == "[":
-            if not words or words.pop() != "]":
-                return await call.fail("[: missing ]", 2)
+        if call.name == "[" and (not words or words.pop() != "]"):
+            return await call.fail("[: missing ]", 2)
         negated = False
         while words and words[0] == "!" and len(words) > 1:
             negated = not negated
@@ -553,6 +536,21 @@ def _stat_text(state: FileState, name: str, form: str | None) -> str:
         f"Access: (0{fields['%a']}/{fields['%A']})\tUid: ( 2000/   shell)\n"
         f"Modify: {when}"
     )
+
+
+def _filled(form: str, values: list[str]) -> tuple[str, list[str]]:
+    """Return a `printf` format filled once, and the values that are left."""
+    left = list(values)
+
+    def fill(match: re.Match[str]) -> str:
+        if match[0] == "%%":
+            return "%"
+        value = left.pop(0) if left else ""
+        if match[0].endswith("s"):
+            return match[0] % value
+        return match[0] % int(value or "0", 0)
+
+    return re.sub(r"%(?:%|-?0?\d*(?:\.\d+)?[sdiuxXo])", fill, form), left
 
 
 def _unescaped(text: str) -> str:

@@ -156,7 +156,7 @@ class FileSystem:
             OSError: There is no such directory, or the shell user may not list it.
         """
         self.check_readable(path)
-        return tuple(sorted(os.listdir(self.host_path(path))))
+        return tuple(sorted(place.name for place in self.host_path(path).iterdir()))
 
     def read(self, path: str) -> bytes:
         """Return a file's content.
@@ -311,10 +311,10 @@ class FileWriter:
         self._full = files.faults.find(StorageFull, path=path)
         self._wrong = files.faults.find(WrongContent, path=path)
 
-    def __enter__(self) -> FileWriter:
+    def __enter__(self) -> FileWriter:  # noqa: D105
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:  # noqa: D105
         self.close()
 
     def write(self, data: bytes | memoryview) -> None:

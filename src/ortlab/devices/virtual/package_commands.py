@@ -251,6 +251,7 @@ def _described(app: InstalledPackage) -> str:
         + (["TEST_ONLY"] if package.test_only else [])
     )
     abi = package.abis[0] if package.abis else "null"
+    levels = f"minSdk={package.min_sdk} targetSdk={package.target_sdk}"
     return "\n".join(
         [
             "Packages:",
@@ -258,8 +259,7 @@ def _described(app: InstalledPackage) -> str:
             f"    userId={app.user}",
             f"    codePath={app.paths[0].rpartition('/')[0]}",
             f"    primaryCpuAbi={abi}",
-            f"    versionCode={package.version_code} minSdk={package.min_sdk}"
-            f" targetSdk={package.target_sdk}",
+            f"    versionCode={package.version_code} {levels}",
             f"    versionName={package.version_name}",
             f"    splits=[{', '.join(('base', *app.splits))}]",
             f"    flags=[ {flags} ]",

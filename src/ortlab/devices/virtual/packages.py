@@ -21,6 +21,14 @@ from ortlab.devices.virtual.spec import VirtualPhoneSpec
 from ortlab.errors import OrtlabError
 
 BENCH_INSTRUMENTATION: Final = "dev.ortlab.bench.BenchInstrumentation"
+_NO_CERTIFICATES: Final = "INSTALL_PARSE_FAILED_NO_CERTIFICATES"
+_MISSING_SPLIT: Final = "INSTALL_FAILED_MISSING_SPLIT"
+_OLDER_SDK: Final = "INSTALL_FAILED_OLDER_SDK"
+_TEST_ONLY: Final = "INSTALL_FAILED_TEST_ONLY"
+_NO_MATCHING_ABIS: Final = "INSTALL_FAILED_NO_MATCHING_ABIS"
+_ALREADY_EXISTS: Final = "INSTALL_FAILED_ALREADY_EXISTS"
+_UPDATE_INCOMPATIBLE: Final = "INSTALL_FAILED_UPDATE_INCOMPATIBLE"
+_VERSION_DOWNGRADE: Final = "INSTALL_FAILED_VERSION_DOWNGRADE"
 _FIRST_APP_USER: Final = 10100
 _REPLACES_BY_DEFAULT: Final = 28
 _RUNNER_CERTIFICATE: Final = hashlib.sha256(b"ortlab runner package").hexdigest()
@@ -201,9 +209,7 @@ class PackageManager:
         names = [part.split for _, part in parts]
         if names.count(None) != 1:
             message = "Full install must include a base package"
-            raise InstallRefusedError(
-                "INSTALL_FAILED_MISSING_SPLIT" if None not in names else invalid, message
-            )
+            raise InstallRefusedError(_MISSING_SPLIT if None not in names else invalid, message)
         base_path, base = next((path, part) for path, part in parts if part.split is None)
         for path, part in parts:
             name = part.split or "base"
@@ -219,27 +225,27 @@ class PackageManager:
                 raise InstallRefusedError(invalid, f"{path} signatures are inconsistent")
         if base.split_required and len(parts) == 1:
             message = f"Missing split for {base.application_id}"
-            raise InstallRefusedError("INSTALL_FAILED_MISSING_SPLIT", message)
+            raise InstallRefusedError(_MISSING_SPLIT, message)
         return base_path, base
 
     def _check(self, base: ApkPackage, parts: Sequence[ApkPackage], flags: frozenset[str]) -> None:
         """Refuse an app that this phone does not take."""
         if not base.certificate_sha256:
             message = "Failed to collect certificates from base.apk: Attempt to get length of null"
-            raise InstallRefusedError("INSTALL_PARSE_FAILED_NO_CERTIFICATES", message)
+            raise InstallRefusedError(_NO_CERTIFICATES, message)
         if base.min_sdk > self._spec.api_level:
             message = (
                 f"Requires newer sdk version #{base.min_sdk} "
                 f"(current version is #{self._spec.api_level})"
             )
-            raise InstallRefusedError("INSTALL_FAILED_OLDER_SDK", message)
+            raise InstallRefusedError(_OLDER_SDK, message)
         if base.test_only and "-t" not in flags:
             message = "Failed to install test-only apk. Did you forget to add -t?"
-            raise InstallRefusedError("INSTALL_FAILED_TEST_ONLY", message)
+            raise InstallRefusedError(_TEST_ONLY, message)
         abis = {abi for part in parts for abi in part.abis}
         if abis and not abis & set(self._spec.abis):
             message = "Failed to extract native libraries, res=-113"
-            raise InstallRefusedError("INSTALL_FAILED_NO_MATCHING_ABIS", message)
+            raise InstallRefusedError(_NO_MATCHING_ABIS, message)
         self._check_update(base, flags)
 
     def _check_update(self, base: ApkPackage, flags: frozenset[str]) -> None:
@@ -249,15 +255,15 @@ class PackageManager:
             return
         if "-r" not in flags and self._spec.api_level < _REPLACES_BY_DEFAULT:
             message = f"Attempt to re-install {name} without first uninstalling."
-            raise InstallRefusedError("INSTALL_FAILED_ALREADY_EXISTS", message)
+            raise InstallRefusedError(_ALREADY_EXISTS, message)
         if present.package.certificate_sha256 != base.certificate_sha256:
             message = f"Existing package {name} signatures do not match newer version; ignoring!"
-            raise InstallRefusedError("INSTALL_FAILED_UPDATE_INCOMPATIBLE", message)
+            raise InstallRefusedError(_UPDATE_INCOMPATIBLE, message)
         old, new = present.package.version_code, base.version_code
         may_go_back = "-d" in flags and (base.debuggable or not self._spec.user_build)
         if new < old and not may_go_back:
             message = f"Downgrade detected: Update version code {new} is older than current {old}"
-            raise InstallRefusedError("INSTALL_FAILED_VERSION_DOWNGRADE", message)
+            raise InstallRefusedError(_VERSION_DOWNGRADE, message)
 
     def _place(
         self,

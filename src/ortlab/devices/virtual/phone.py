@@ -166,10 +166,10 @@ class VirtualAndroidPhone:
         if self._given_directory is None:
             shutil.rmtree(self._directory, ignore_errors=True)
 
-    def __enter__(self) -> VirtualAndroidPhone:
+    def __enter__(self) -> VirtualAndroidPhone:  # noqa: D105
         return self.start()
 
-    def __exit__(
+    def __exit__(  # noqa: D105
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -193,10 +193,15 @@ class VirtualAndroidPhone:
             InstallRefusedError: The package manager does not take it.
         """
 
-        async def install() -> InstalledPackage:
-            return self.packages.preinstall(*files)
+        return self.call(lambda: self.packages.preinstall(*files))
 
-        return self._ask(install)
+    def call(self, function: Callable[[], Result]) -> Result:
+        """Run a function on the phone's thread and return what it returns."""
+
+        async def run() -> Result:
+            return function()
+
+        return self._ask(run)
 
     def _ask(self, question: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         future: Future[Result] = asyncio.run_coroutine_threadsafe(question(), self._loop)

@@ -170,7 +170,7 @@ class Shell:
             await error(f"/system/bin/sh: {problem}\n".encode("utf-8", "surrogateescape"))
             return 1
         try:
-            return await self._sequence(tree, streams)
+            return await self.run_sequence(tree, streams)
         except _Exit as end:
             return end.code
         except (_Break, _Continue):
@@ -182,7 +182,8 @@ class Shell:
 
     # ---------------------------------------------------------------------- lists
 
-    async def _sequence(self, body: Sequence_, streams: _Streams) -> int:
+    async def run_sequence(self, body: Sequence_, streams: _Streams) -> int:
+        """Run a list and return the exit code of its last command."""
         for joint, pipeline in body.items:
             if (joint == "&&" and self.status) or (joint == "||" and not self.status):
                 continue
@@ -192,7 +193,7 @@ class Shell:
 
     async def _pipeline(self, pipeline: Pipeline, streams: _Streams) -> int:
         if len(pipeline.commands) == 1:
-            return await self._command(pipeline.commands[0], streams)
+            return await self.run_command(pipeline.commands[0], streams)
         tasks: list[asyncio.Task[int]] = []
         source = streams.source
         for position, command in enumerate(pipeline.commands):
@@ -212,7 +213,7 @@ class Shell:
     async def _piped(self, command: Command, streams: _Streams, pipe: _Pipe | None) -> int:
         shell = replace(self, variables=dict(self.variables))
         try:
-            return await shell._command(command, streams)
+            return await shell.run_command(command, streams)
         except _Exit as end:
             return end.code
         finally:
@@ -221,7 +222,8 @@ class Shell:
 
     # ---------------------------------------------------------------------- commands
 
-    async def _command(self, command: Command, streams: _Streams) -> int:
+    async def run_command(self, command: Command, streams: _Streams) -> int:
+        """Run a command of any kind and return its exit code."""
         self.turns += 1
         if self.turns > _MOST_TURNS:
             raise _Exit(1)
@@ -233,7 +235,7 @@ class Shell:
                 await streams.error(text.encode())
                 return 1
             if isinstance(command, Simple):
-                return await self._simple(command, streams)
+                return await self.run_simple(command, streams)
             if isinstance(command, Group):
                 return await self._group(command, streams)
             if isinstance(command, If):
@@ -242,18 +244,18 @@ class Shell:
 
     async def _group(self, group: Group, streams: _Streams) -> int:
         if not group.subshell:
-            return await self._sequence(group.body, streams)
+            return await self.run_sequence(group.body, streams)
         inner = replace(self, variables=dict(self.variables))
         try:
-            return await inner._sequence(group.body, streams)
+            return await inner.run_sequence(group.body, streams)
         except _Exit as end:
             return end.code
 
     async def _if(self, choice: If, streams: _Streams) -> int:
         for condition, body in choice.branches:
-            if condition is None or not await self._sequence(condition, streams):
+            if condition is None or not await self.run_sequence(condition, streams):
                 self.status = 0
-                return await self._sequence(body, streams)
+                return await self.run_sequence(body, streams)
         return 0
 
     async def _loop(self, loop: Loop, streams: _Streams) -> int:
@@ -266,15 +268,16 @@ class Shell:
                         return status
                     self.variables[loop.variable] = words.pop(0)
                 elif loop.condition is not None:
-                    if bool(await self._sequence(loop.condition, streams)) is not loop.until:
+                    if bool(await self.run_sequence(loop.condition, streams)) is not loop.until:
                         return status
                     await asyncio.sleep(0)
                 with contextlib.suppress(_Continue):
-                    status = await self._sequence(loop.body, streams)
+                    status = await self.run_sequence(loop.body, streams)
         except _Break:
             return status
 
-    async def _simple(self, command: Simple, streams: _Streams) -> int:
+    async def run_simple(self, command: Simple, streams: _Streams) -> int:
+        """Run a command with its arguments and return its exit code."""
         words = await self._fields(command.words, streams)
         assigned = {}
         for name, word in command.assignments:
@@ -388,7 +391,7 @@ class Shell:
 
             inner = replace(self, variables=dict(self.variables))
             try:
-                self.status = await inner._sequence(part.body, replace(streams, out=keep))
+                self.status = await inner.run_sequence(part.body, replace(streams, out=keep))
             except _Exit as end:
                 self.status = end.code
             return printed.decode("utf-8", "surrogateescape").rstrip("\n")
@@ -533,7 +536,7 @@ async def _exec(shell: Shell, arguments: tuple[str, ...], streams: _Streams) -> 
         return 0
     words = tuple((Literally(argument, quoted=True),) for argument in arguments)
     simple = Simple(assignments=(), words=words, redirections=())
-    raise _Exit(await shell._simple(simple, streams))
+    raise _Exit(await shell.run_simple(simple, streams))
 
 
 async def _break(shell: Shell, arguments: tuple[str, ...], streams: _Streams) -> int:

@@ -213,6 +213,16 @@ class _Parser:
         if not self._at_end():
             raise self._unexpected()
 
+    def end_of_substitution(self) -> int:
+        """Take the closing parenthesis and return the place after it.
+
+        Raises:
+            ShellSyntaxError: It is missing.
+        """
+        if not self._take(")"):
+            raise self._unexpected()
+        return self._position
+
     def _unexpected(self) -> ShellSyntaxError:
         found = self._operator() or self._text[self._position : self._position + 20]
         return ShellSyntaxError(f"syntax error: unexpected '{found or 'EOF'}'".replace("\n", "\\n"))
@@ -458,9 +468,7 @@ class _Parser:
                 raise ShellSyntaxError(message)
             inner = _Parser(text, depth=self._depth + 1, position=self._position + 1)
             body = inner.sequence()
-            if not inner._take(")"):
-                raise inner._unexpected()
-            self._position = inner._position
+            self._position = inner.end_of_substitution()
             return Substitution(body, quoted)
         if following == "{":
             return self._braced(quoted=quoted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ortlab.devices.virtual.power import HeatModel
 from ortlab.errors import UsageError
@@ -61,7 +61,7 @@ class VirtualPhoneSpec:
     secure_lock: bool = False
     low_power_mode: bool = False
     user_build: bool = True
-    heat: HeatModel = HeatModel()
+    heat: HeatModel = field(default_factory=HeatModel)
 
     def __post_init__(self) -> None:  # noqa: D105
         if not LOWEST_API_LEVEL <= self.api_level <= HIGHEST_API_LEVEL:
