@@ -46,6 +46,8 @@ class Command:
         memory_limit_bytes: Limit of the address space, or None.
         file_size_limit_bytes: Limit of any file it writes, or None.
         input_text: What it reads on standard input; nothing if None.
+        output_path: File that receives all it prints, in order, and that is kept; what it held is
+            gone. ``Completed.stdout`` then holds both streams.
     """
 
     arguments: tuple[str, ...]
@@ -55,6 +57,7 @@ class Command:
     memory_limit_bytes: int | None = None
     file_size_limit_bytes: int | None = None
     input_text: str | None = None
+    output_path: Path | None = None
 
     def line(self) -> str:
         """Return the command as a person would type it."""
@@ -119,13 +122,13 @@ class SystemProcesses:
         logger.debug("run: %s", command.line())
         with contextlib.ExitStack() as files:
             stdin = _temporary_file(files, (command.input_text or "").encode())
-            stdout, stderr = _temporary_file(files), _temporary_file(files)
+            stdout, stderr = _output_files(files, command.output_path)
             started = time.monotonic()
             child = _start(command, stdin, stdout, stderr)
             try:
                 on_start()
                 _limit(child.pid, command)  # no harm where it was started with them
-                ended = _wait(child, started + command.deadline_s, (stdout, stderr))
+                ended = _wait(child, started + command.deadline_s, {stdout, stderr})
             finally:
                 _end_group(child.pid)
                 child.wait()
@@ -135,7 +138,7 @@ class SystemProcesses:
                 signal_name=_signal_name(-child.returncode) if child.returncode < 0 else None,
                 timed_out=ended.timed_out,
                 stdout=_tail(stdout),
-                stderr=_tail(stderr),
+                stderr=_tail(stderr) if stderr != stdout else "",
                 duration_s=time.monotonic() - started,
                 peak_rss_bytes=ended.peak_rss_bytes,
             )
@@ -163,6 +166,8 @@ class RecordedProcesses:
         self.commands.append(command)
         for accepts, completed in self.recordings:
             if accepts(command.arguments):
+                if command.output_path is not None:
+                    command.output_path.write_text(completed.stdout + completed.stderr)
                 return replace(completed, command=command)
         message = f"cannot start {command.arguments[0]}: nothing was recorded for {command.line()}"
         raise ToolchainError(message)
@@ -180,6 +185,19 @@ def _temporary_file(files: contextlib.ExitStack, content: bytes = b"") -> int:
         message = f"cannot write a temporary file: {error.strerror or error}"
         raise StorageError(message, next_step="make room, or set TMPDIR") from error
     return file.fileno()
+
+
+def _output_files(files: contextlib.ExitStack, path: Path | None) -> tuple[int, int]:
+    """Return the descriptors that standard output and standard error go to."""
+    if path is None:
+        return _temporary_file(files), _temporary_file(files)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        both = files.enter_context(path.open("w+b", buffering=0)).fileno()
+    except OSError as error:
+        message = f"cannot write {path}: {error.strerror or error}"
+        raise StorageError(message) from error
+    return both, both
 
 
 def _start(command: Command, stdin: int, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
@@ -249,7 +267,7 @@ class _Ended:
     peak_rss_bytes: int | None
 
 
-def _wait(child: subprocess.Popen[bytes], deadline: float, output: tuple[int, ...]) -> _Ended:
+def _wait(child: subprocess.Popen[bytes], deadline: float, output: set[int]) -> _Ended:
     """Wait for the end and kill the group at the deadline; look after the output meanwhile."""
     timed_out = False
     with _Sleeper(child.pid) as sleeper:
