@@ -21,6 +21,7 @@ TESTS = CORE / "src/test/kotlin"
 MAIN = "dev.ortlab.benchcore.MainKt"
 LIBRARIES = (*toolchain.SERIALIZATION, toolchain.ONNXRUNTIME)
 BUILD = toolchain.ROOT / ".cache/android/build"
+JUNIT = "junit-platform-console-standalone-1.14.4.jar"
 NATIVE_FOLDERS = {"x86_64": "x64", "aarch64": "aarch64"}
 JVM_OPTIONS = ("-XX:+UseSerialGC", "-Xshare:auto")
 
@@ -84,6 +85,33 @@ def core_classpath() -> str:
     return toolchain.classpath(*core_jars())
 
 
+def run_unit_tests(directory: Path) -> str:
+    """Compile the core's own tests into a directory and run them; return what JUnit says.
+
+    Raises:
+        ToolFailedError: They do not compile, or one fails.
+    """
+    jar = core_jar()
+    libraries = (jar, *LIBRARIES, JUNIT)
+    module = toolchain.KotlinModule(
+        name="bench-core-test", sources=(TESTS,), libraries=libraries, friends=(jar,)
+    )
+    tests = toolchain.compile_kotlin(module, directory / "tests")
+    protocol = toolchain.ROOT / "bench_protocol"
+    ran = toolchain.java(
+        "org.junit.platform.console.ConsoleLauncher",
+        *("execute", "--fail-if-no-tests", "--disable-banner", "--details=summary"),
+        f"--scan-classpath={tests}",
+        classes=(tests, *libraries, *toolchain.RUNTIME),
+        options=(
+            *JVM_OPTIONS,
+            f"-Dortlab.bench_protocol={protocol}",
+            f"-Donnxruntime.native.path={native_libraries()}",
+        ),
+    )
+    return ran.stdout
+
+
 def core_arguments(*arguments: object) -> tuple[str, ...]:
     """Return the command that runs the core alone, with an environment of its own."""
     env = shutil.which("env") or "/usr/bin/env"
@@ -95,10 +123,16 @@ def core_arguments(*arguments: object) -> tuple[str, ...]:
 
 
 class CoreDevice(HostDevice):
-    """This machine, with the Kotlin core instead of the Python runner."""
+    """This machine, with the Kotlin core instead of the Python runner.
 
-    def __init__(self) -> None:
+    Args:
+        variables: More of them for the core's environment, each as ``NAME=VALUE``.
+    """
+
+    def __init__(self, *variables: str) -> None:
         super().__init__(SystemProcesses())
+        self._variables = variables
 
     def _command(self, interpreter: str, argument: str, deadline_s: float) -> Command:  # noqa: ARG002
-        return Command(arguments=core_arguments(argument), deadline_s=deadline_s)
+        env, clean, *rest = core_arguments(argument)
+        return Command(arguments=(env, clean, *self._variables, *rest), deadline_s=deadline_s)

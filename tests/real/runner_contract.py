@@ -122,6 +122,10 @@ class RunnerContract:
     def device(cls, program: Program) -> Device:
         return program.device
 
+    @pytest.fixture
+    def custom_ops_device(self, device: Device) -> Device:
+        return device
+
     # ------------------------------------------------------------------------------ vectors
 
     @pytest.fixture(scope="class")
@@ -426,7 +430,9 @@ class RunnerContract:
         )
 
     @pytest.mark.requires("custom_ops")
-    def test_a_custom_op_library_is_registered(self, device: Device, tmp_path: Path) -> None:
+    def test_a_custom_op_library_is_registered(
+        self, custom_ops_device: Device, tmp_path: Path
+    ) -> None:
         from onnxruntime_extensions import get_library_path
 
         graph = helper.make_graph(
@@ -439,12 +445,12 @@ class RunnerContract:
         texts = np.asarray(["ab", "grüße"], dtype=object)
         inputs = (tensors.write_tensor(tmp_path / "t.bin", "x", texts),)
         request = make_request(make_arm(model), tmp_path, inputs=inputs)
-        without = device.run_block(request, make_arm(model))
+        without = custom_ops_device.run_block(request, make_arm(model))
         assert isinstance(without, BlockResult)
         assert without.failure is not None
         assert without.failure.kind is FailureKind.UNSUPPORTED
         library = replace(request.model, custom_op_library=get_library_path())
-        result = device.run_block(replace(request, model=library), make_arm(model))
+        result = custom_ops_device.run_block(replace(request, model=library), make_arm(model))
         assert isinstance(result, BlockResult)
         assert result.failure is None, result.failure
         assert tensors.read_tensor(result.outputs[0])[0] == "AB"

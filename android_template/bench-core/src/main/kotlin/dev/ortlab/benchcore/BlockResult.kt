@@ -8,8 +8,6 @@ import java.io.File
 import java.io.FileOutputStream
 import java.io.IOException
 
-private const val FIRST_NON_ASCII = '\u007f'
-
 /** JSON as the protocol writes it: every field, on one line. */
 internal val wireJson = Json { encodeDefaults = true }
 
@@ -135,7 +133,8 @@ internal fun refusedResult(
 }
 
 /**
- * Writes `result.json` so that it is there whole or not at all.
+ * Writes `result.json` so that it is there whole or not at all; half a surrogate pair, which has no
+ * UTF-8, becomes a question mark.
  *
  * @throws IOException it cannot be written.
  */
@@ -146,19 +145,9 @@ internal fun writeResult(
     val path = File(directory, "result.json")
     val staged = File(directory, "result.json.part")
     FileOutputStream(staged).use { stream ->
-        stream.write(asciiJson(wireJson.encodeToString(result)).toByteArray())
+        stream.write(wireJson.encodeToString(result).toByteArray())
         stream.fd.sync()
     }
     rename(staged, path)
     return path
-}
-
-/** Escapes all but ASCII: names from models may hold half a surrogate pair, which has no UTF-8. */
-internal fun asciiJson(json: String): String {
-    if (json.all { it < FIRST_NON_ASCII }) return json
-    return buildString(json.length) {
-        for (character in json) {
-            if (character < FIRST_NON_ASCII) append(character) else append("\\u%04x".format(character.code))
-        }
-    }
 }

@@ -23,7 +23,11 @@ public fun main(arguments: Array<String>) {
  * the process is killed.
  */
 private fun useLibrariesBesideJar() {
-    val jar = File(JvmPlatform::class.java.protectionDomain.codeSource.location.toURI())
+    val jar =
+        File(
+            JvmPlatform::class.java.protectionDomain.codeSource.location
+                .toURI(),
+        )
     val libraries = File(jar.parentFile, "native")
     if (System.getProperty(LIBRARY_PATH) == null && libraries.isDirectory) {
         System.setProperty(LIBRARY_PATH, libraries.path)
@@ -45,7 +49,9 @@ private fun carryOut(
 
 private fun say(ask: () -> String): Int =
     try {
-        println(ask())
+        // As UTF-8, whatever the locale says.
+        System.out.write("${ask()}\n".toByteArray())
+        System.out.flush()
         0
     } catch (error: RefusedException) {
         complain(listOfNotNull(error.message))

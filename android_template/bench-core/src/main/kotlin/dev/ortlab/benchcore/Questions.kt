@@ -7,12 +7,12 @@ private const val LOAD_SAMPLE_MS = 100L
 /** Returns machine and runtime as one line of JSON. */
 internal fun probeJson(platform: Platform): String {
     val runtime = startRuntime(platform, sharesProcess = false).facts
-    return asciiJson(wireJson.encodeToString(describeMachine(runtime)))
+    return wireJson.encodeToString(describeMachine(runtime))
 }
 
 /** Returns the state of the device as one line of JSON. */
 internal fun conditionsJson(platform: Platform): String {
     val load = LoadMeter()
     Thread.sleep(LOAD_SAMPLE_MS)
-    return asciiJson(wireJson.encodeToString(completeConditions(platform, load.busyFraction())))
+    return wireJson.encodeToString(completeConditions(platform, load.busyFraction()))
 }
