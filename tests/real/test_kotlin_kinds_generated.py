@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -12,8 +13,8 @@ import pytest
 from text_photos import CLASSIFIER, check_directions, photos, store_pictures
 
 from android import toolchain
-from ortlab.domain import OptimizationStyle
-from ortlab.pictures import Label
+from ortlab.domain import ClassificationKind, ImageKind, Layout, OptimizationStyle, ResizeRule
+from ortlab.pictures import Label, image_tensor, labels_of
 from ortlab.prepare import PrepareOptions, prepare_models
 from ortlab.scaffold.kinds import kinds_of
 from ortlab.scaffold.kotlin_sdk import ModelForSdk, ShippedVariant, kotlin_sources
@@ -50,7 +51,54 @@ def running_sums() -> bytes:
     return data
 
 
+def photo_and_bias() -> bytes:
+    """Return few = the photo's mean color + bias, many = few · weights as float16."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = np.random.default_rng(3).normal(size=(3, 2500)).astype(np.float32)
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Cast", ["photo"], ["levels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["levels"], ["means"], axes=[1, 2], keepdims=0),
+        helper.make_node("Add", ["means", "bias"], ["few"]),
+        helper.make_node("MatMul", ["few", "weights"], ["products"]),
+        helper.make_node("Cast", ["products"], ["many"], to=TensorProto.FLOAT16),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "mixed",
+        [
+            value("photo", TensorProto.UINT8, [1, 9, 7, 3]),
+            value("bias", TensorProto.FLOAT, [1, 3]),
+        ],
+        [
+            value("few", TensorProto.FLOAT, ["batch", 3]),
+            value("many", TensorProto.FLOAT16, [1, 2500]),
+        ],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    opset = helper.make_opsetid("", 13)
+    data: bytes = helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
+    return data
+
+
+HOSTILE = ('a"b$c${d}', "*/ /* \\u0000", "\ttab", "😀 \u202e Ärger", "", " ", "\\")
+MANY = tuple(f"{HOSTILE[index % len(HOSTILE)]}{index or ''}" for index in range(2500))
+FEW = ('"$red"', "green\nline", "blue")
 APP = {
+    "mixed": f"""
+        [inputs.photo]
+        kind = "image"
+        resize = "crop"
+        [outputs.few]
+        kind = "classification"
+        labels = {json.dumps(FEW)}
+        apply_softmax = true
+        [outputs.many]
+        kind = "classification"
+        labels = "many.txt"
+        top_k = 7
+        """,
     "direction": """
         [inputs.x]
         kind = "image"
@@ -110,7 +158,9 @@ def test_generated_classes_take_pictures_answer_labels_and_keep_states(
     classifier = package_models(CLASSIFIER)
     shutil.copy(classifier, tmp_path / "direction.onnx")
     (tmp_path / "sums.onnx").write_bytes(running_sums())
-    sources, assets = generated(tmp_path, [tmp_path / "direction.onnx", tmp_path / "sums.onnx"])
+    (tmp_path / "mixed.onnx").write_bytes(photo_and_bias())
+    (tmp_path / "many.txt").write_text("".join(f"{label}\n" for label in MANY), encoding="utf-8")
+    sources, assets = generated(tmp_path, [tmp_path / f"{name}.onnx" for name in APP])
     toolchain.ktlint(["**/*.kt"], sources)
     sdk = toolchain.compile_kotlin(
         toolchain.KotlinModule(
@@ -136,21 +186,24 @@ def test_generated_classes_take_pictures_answer_labels_and_keep_states(
         *(assets, tmp_path),
         classes=(program, sdk, toolchain.ONNXRUNTIME, *toolchain.RUNTIME),
     )
-    answers: dict[str, list[Label]] = {}
-    steps = []
-    for line in completed.stdout.splitlines():
-        what, *fields = line.split("\t")
-        if what == "step":
-            steps.append([float(field) for field in fields])
-        else:
-            name, *labels = fields
-            answers[name] = [
-                Label(index=int(index), text=text, confidence=float(confidence))
-                for index, text, confidence in zip(
-                    labels[::3], labels[1::3], labels[2::3], strict=True
-                )
-            ]
-    check_directions(answers, pictures, classifier)
+    lines = [line.split("\t") for line in completed.stdout.splitlines()]
+    directions = {line[1]: labels_in(line[2:]) for line in lines if line[0] == "picture"}
+    check_directions(directions, pictures, classifier)
+    check_sums([[float(field) for field in line[1:]] for line in lines if line[0] == "step"])
+    check_mixed(
+        {line[0]: labels_in(line[1:]) for line in lines if line[0] in {"few", "many"}},
+        tmp_path / "mixed.onnx",
+    )
+
+
+def labels_in(fields: list[str]) -> list[Label]:
+    return [
+        Label(index=int(index), text=bytes.fromhex(text).decode(), confidence=float(confidence))
+        for index, text, confidence in zip(*[iter(fields)] * 3, strict=True)
+    ]
+
+
+def check_sums(steps: list[list[float]]) -> None:
     state = np.zeros(6, np.float32)
     assert len(steps) == 100
     for number, y in enumerate(steps):
@@ -159,3 +212,28 @@ def test_generated_classes_take_pictures_answer_labels_and_keep_states(
         x = ((number - 7 * np.arange(6)) / 64).astype(np.float32)
         state = np.float32(0.5) * state + x
         np.testing.assert_allclose(y, state + x, rtol=1e-6, atol=1e-6)
+
+
+def check_mixed(answers: dict[str, list[Label]], model: Path) -> None:
+    import onnxruntime
+
+    pixels = np.array([(0xFF << 24) + index * 1_234_567 for index in range(6)], ">u4")
+    argb = pixels.view(np.uint8).reshape(3, 2, 4)
+    picture = np.ascontiguousarray(argb[..., [1, 2, 3, 0]])
+    kind = ImageKind(layout=Layout.NHWC, scale=1.0, resize=ResizeRule.CROP)
+    photo = image_tensor(picture, kind, (7, 9), "uint8")
+    bias = np.array([[0.5, -1.0, 2.0]], np.float32)
+    session = onnxruntime.InferenceSession(str(model))
+    scores = dict(
+        zip(("few", "many"), session.run(None, {"photo": photo, "bias": bias}), strict=True)
+    )
+    kinds = {
+        "few": ClassificationKind(labels=FEW, top_k=5, apply_softmax=True),
+        "many": ClassificationKind(labels=MANY, top_k=7),
+    }
+    assert answers.keys() == kinds.keys()
+    for name, labels in answers.items():
+        wanted = labels_of(scores[name], kinds[name])
+        assert [label.text for label in labels] == [label.text for label in wanted]
+        for label, expected in zip(labels, wanted, strict=True):
+            assert label.confidence == pytest.approx(expected.confidence, rel=2e-3)
