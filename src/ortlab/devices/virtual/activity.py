@@ -11,6 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -343,7 +344,7 @@ class ActivityManager:
             model = dict(request["model"])
             model["path"] = self._readable(base, model["path"])
             if model.get("custom_op_library"):
-                model["custom_op_library"] = self._readable(base, model["custom_op_library"])
+                model["custom_op_library"] = self._library(base, model["custom_op_library"])
             inputs = [
                 {**item, "path": self._readable(base, item["path"])} for item in request["inputs"]
             ]
@@ -362,6 +363,21 @@ class ActivityManager:
             self._log.write("W", "audit", denied)
             return str(self._directory / "permission-denied" / posixpath.basename(path))
         return str(self._files.host_path(path))
+
+    def _library(self, base: str, path: str) -> str:
+        """Return this machine's path of a library; one within an APK, after ``!``, is unpacked."""
+        package, within, name = path.partition("!/")
+        if not within:
+            return self._readable(base, path)
+        place = self._directory / "libraries" / posixpath.basename(name)
+        try:
+            with zipfile.ZipFile(self._readable(base, package)) as archive:
+                content = archive.read(name)
+        except (OSError, KeyError, zipfile.BadZipFile):
+            return str(place.with_name("missing"))
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(content)
+        return str(place)
 
     def _output_place(self, app: InstalledPackage, output: str) -> Path:
         """Return where results go; an app may write to directories of its own only."""

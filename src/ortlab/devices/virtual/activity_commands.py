@@ -94,6 +94,15 @@ class ActivityCommands:
             await call.say("Status: ok\nLaunchState: COLD\nComplete")
         return 0
 
+    async def monkey(self, call: Call) -> int:
+        """Open an app from the launcher, as `monkey -p NAME 1` does."""
+        options = dict(zip(call.arguments[:-1], call.arguments[1:], strict=True))
+        if self._packages.find(options.get("-p", "")) is None:
+            await call.say("** No activities found to run, monkey aborted.")
+            return 252
+        await call.say("Events injected: 1")
+        return 0
+
     async def dump_exits(self, call: Call, name: str) -> int:
         """Print what `dumpsys activity exit-info NAME` prints."""
         await call.say("ACTIVITY MANAGER PROCESS EXIT INFO (dumpsys activity exit-info)")

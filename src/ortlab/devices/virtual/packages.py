@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ _NO_MATCHING_ABIS: Final = "INSTALL_FAILED_NO_MATCHING_ABIS"
 _ALREADY_EXISTS: Final = "INSTALL_FAILED_ALREADY_EXISTS"
 _UPDATE_INCOMPATIBLE: Final = "INSTALL_FAILED_UPDATE_INCOMPATIBLE"
 _VERSION_DOWNGRADE: Final = "INSTALL_FAILED_VERSION_DOWNGRADE"
+INSTRUCTION_SETS: Final = {"arm64-v8a": "arm64", "armeabi-v7a": "arm", "armeabi": "arm"}
+"""Directory of an ABI's unpacked libraries, where it is not the ABI's own name."""
 _FIRST_APP_USER: Final = 10100
 _REPLACES_BY_DEFAULT: Final = 28
 _RUNNER_CERTIFICATE: Final = hashlib.sha256(b"ortlab runner package").hexdigest()
@@ -283,6 +286,8 @@ class PackageManager:
                 paths.append(f"{directory}/split_{part.split}.apk")
                 splits.append(part.split)
                 self._files.host_path(path).rename(self._files.host_path(paths[-1]))
+        if base[1].abis:
+            self._extract_libraries(directory, paths)
         if present is not None:
             old = self._files.host_path(present.paths[0]).parents[1]
             shutil.rmtree(old, ignore_errors=True)
@@ -298,3 +303,20 @@ class PackageManager:
         self._next_user += present is None
         self._installed[application_id] = installed
         return installed
+
+    def _extract_libraries(self, directory: str, paths: Sequence[str]) -> None:
+        """Unpack the native libraries that are compressed, for the best ABI that there is."""
+        for path in paths:
+            with zipfile.ZipFile(self._files.host_path(path)) as archive:
+                items = {item.filename: item for item in archive.infolist()}
+                for abi in self._spec.abis:
+                    names = [name for name in items if name.startswith(f"lib/{abi}/")]
+                    for name in names:
+                        if items[name].compress_type != zipfile.ZIP_STORED:
+                            target = f"{directory}/lib/{INSTRUCTION_SETS.get(abi, abi)}"
+                            place = self._files.host_path(f"{target}/{name.rpartition('/')[2]}")
+                            place.parent.mkdir(parents=True, exist_ok=True)
+                            with archive.open(name) as source, place.open("wb") as file:
+                                shutil.copyfileobj(source, file, 1 << 20)
+                    if names:
+                        break

@@ -79,6 +79,7 @@ class SystemCommands:
             "kill": self._kill,
             "log": self._log_write,
             "logcat": self._logcat,
+            "monkey": self._am.monkey,
             "nproc": self._nproc,
             "pidof": self._pidof,
             "pm": self._with_verb(self._pm),
