@@ -34,9 +34,7 @@ def main(port: str, serial: str, directory: Path) -> None:
         size_by_part={},
     )
     phone = AdbServer("127.0.0.1", int(port)).phone(serial)
-    device = AndroidDevice(
-        phone, app, directory / "state", say=lambda text: print(text, flush=True)
-    )
+    device = AndroidDevice(phone, app, directory / "state")
     endless = StopRule(min_ns=10**12, max_ns=10**13)
     arm = make_arm(MODEL)
     with contextlib.closing(device):

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import shutil
-import socket
-import subprocess
+import multiprocessing
 import sys
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
-import pytest
-
+from adb_server import adb_programs, own_adb
 from ortlab.devices.android import AndroidDevice, AndroidOptions, Limits
 from ortlab.devices.android.adb import AdbServer
 from ortlab.devices.virtual import (
@@ -31,35 +28,10 @@ QUICK = AndroidOptions(limits=Limits(cool_down_s=2.0, poll_s=0.1))
 
 
 @contextlib.contextmanager
-def adb_server(directory: Path) -> Iterator[AdbServer]:
+def adb_server() -> Iterator[AdbServer]:
     """Run an adb server of our own: nobody else's phones, keys or port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    variables = {
-        "ANDROID_ADB_SERVER_PORT": str(port),
-        "HOME": str(directory),
-        "TMPDIR": str(directory),
-        "ADB_LIBUSB": "0",
-        "ADB_MDNS": "0",
-        "ADB_LOCAL_TRANSPORT_MAX_PORT": "5553",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        server = AdbServer("127.0.0.1", port)
-        server.start()
-    try:
-        yield server
-    finally:
-        adb = shutil.which("adb") or str(bundled_adb())
-        stop = (adb, "-P", str(port), "kill-server")
-        subprocess.run(stop, capture_output=True, timeout=20, check=False)
-
-
-def bundled_adb() -> Path:
-    import adbutils
-
-    return Path(adbutils.__file__).parent / "binaries" / "adb"
+    with own_adb(next(iter(adb_programs().values()))) as adb:
+        yield adb.server
 
 
 def bench_app(directory: Path, version_code: int = 1) -> BuiltApp:
@@ -128,8 +100,35 @@ def setting(server: AdbServer, phone: VirtualAndroidPhone, name: str) -> str:
     return asked.shell("settings", "get", "global", name, deadline_s=20).stdout.strip()
 
 
-def alive(pid: int) -> bool:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return True
-    return False
+# ------------------------------------------------------------------------------ for benchmarks
+
+
+def _play(spec: VirtualPhoneSpec, program: BenchmarkProgram, pipe: Connection) -> None:
+    with VirtualAndroidPhone(spec, program=program) as phone:
+        pipe.send(phone.address)
+        pipe.recv()
+
+
+@contextlib.contextmanager
+def phone_process(program: BenchmarkProgram, spec: VirtualPhoneSpec | None = None) -> Iterator[str]:
+    """Run a phone in a process of its own and return its address."""
+    ours, theirs = multiprocessing.Pipe()
+    context = multiprocessing.get_context("spawn")
+    arguments = (spec or VirtualPhoneSpec(), program, theirs)
+    process = context.Process(target=_play, args=arguments)
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        ours.send("end")
+        process.join()
+
+
+@contextlib.contextmanager
+def open_phone(server: AdbServer, address: str, directory: Path) -> Iterator[AndroidDevice]:
+    """Connect to a phone of another process and open it as a device."""
+    directory.mkdir(parents=True, exist_ok=True)
+    phone = server.phone(server.connect(address, deadline_s=20))
+    device = AndroidDevice(phone, bench_app(directory), directory / "state", options=QUICK)
+    with contextlib.closing(device):
+        yield device

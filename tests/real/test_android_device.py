@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from ortlab.errors import (
     InstallError,
     UsageError,
 )
-from ortlab.wire import BlockResult, Death, DeathKind, Purpose, Stage, StopRule
+from ortlab.wire import BlockResult, Death, DeathKind, ModelReference, Purpose, Stage, StopRule
 
 pytestmark = pytest.mark.requires("adb")
 
@@ -42,8 +43,8 @@ Bench = Callable[..., BlockResult | Death]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
-    with phones.adb_server(tmp_path_factory.mktemp("adb")) as server:
+def server() -> Iterator[AdbServer]:
+    with phones.adb_server() as server:
         yield server
 
 
@@ -180,7 +181,7 @@ def test_what_a_person_refused_is_not_tried_again(
 
 
 def test_wrong_content_is_sent_again(
-    server: AdbServer, clean: VirtualAndroidPhone, opened: AndroidDevice, bench: Bench
+    server: AdbServer, clean: VirtualAndroidPhone, bench: Bench
 ) -> None:
     assert isinstance(bench(), BlockResult)
     shell = server.phone(clean.serial).shell
@@ -215,20 +216,28 @@ HOSTILE = ("a'b;reboot.onnx", "$(touch pwned) `id`.onnx", '"x" && y |z.onnx', "æ
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_reach_no_shell(
-    clean: VirtualAndroidPhone, opened: AndroidDevice, tmp_path: Path, name: str
+    server: AdbServer,
+    clean: VirtualAndroidPhone,
+    opened: AndroidDevice,
+    tmp_path: Path,
+    name: str,
 ) -> None:
     model = tmp_path / name
-    model.write_bytes(MODEL.read_bytes() + name.encode())
+    model.write_bytes(MODEL.read_bytes())
     arm = make_arm(model, arm_id=name)
-    before = len(clean.requests)
+    before = len(clean.opened)
+    unknown = clean.unmodelled
     request = make_request(arm, tmp_path, block_id=f"b {name}")
     answer = opened.run_block(request, arm)
-    assert isinstance(answer, BlockResult | Death)
-    if isinstance(answer, BlockResult):
-        assert answer.block_id == request.block_id
-    asked = [str(item) for item in clean.requests[before:]]
-    assert not any("reboot: " in text or "pwned: " in text for text in asked)
-    assert any(part in text for text in asked for part in (name.split(maxsplit=1)[0][:6],))
+    assert isinstance(answer, BlockResult)
+    assert answer.failure is None
+    assert answer.block_id == request.block_id
+    words = [shlex.split(line) for line in clean.opened[before:] if line.startswith("shell")]
+    remote = f"{FILES}/{arm.model_sha256}/{name}"
+    assert any(remote in line for line in words)
+    assert clean.unmodelled == unknown  # neither reboot nor touch nor z was called
+    found = server.phone(clean.serial).shell("find", "/", "-name", "pwned", deadline_s=20)
+    assert found.stdout.strip() == ""
 
 
 # ------------------------------------------------------------------------------ deaths
@@ -266,7 +275,7 @@ def test_a_crash_is_told_with_its_cause_and_stage(
 
 
 def test_heat_that_ends_the_app_is_told_and_waited_out(
-    clean: VirtualAndroidPhone, bench: Bench, said: list[str]
+    clean: VirtualAndroidPhone, bench: Bench
 ) -> None:
     clean.faults = Faults(fault.AppDies(stage=Stage.MEASURE, crash=fault.CrashKind.THERMAL))
     assert "hot" in died(bench(Purpose.LATENCY, stop=ENDLESS)).message
@@ -308,7 +317,7 @@ def test_a_damaged_result_is_never_taken(
 
 
 def test_a_cable_pulled_in_a_block(
-    server: AdbServer, clean: VirtualAndroidPhone, opened: AndroidDevice, bench: Bench
+    server: AdbServer, clean: VirtualAndroidPhone, bench: Bench
 ) -> None:
     assert isinstance(bench(), BlockResult)
     clean.faults = Faults(fault.CablePulled(service="am instrument", stays_out=True))
@@ -327,7 +336,9 @@ def test_a_phone_that_hangs_is_lost_within_the_deadline(server: AdbServer, tmp_p
     ):
         arm = make_arm(MODEL)
         assert isinstance(device.run_block(make_request(arm, tmp_path), arm), BlockResult)
-        phone.faults = Faults(fault.PhoneHangs(service="am instrument|am force-stop", times=None))
+        phone.faults = Faults(
+            fault.PhoneHangs(service=r"am instrument|am force-stop [a-z.]+$", times=None)
+        )
         with pytest.raises(DeviceLostError):
             device.run_block(make_request(arm, tmp_path, deadline_s=1.0), arm)
         phone.faults = Faults()
@@ -434,14 +445,13 @@ def test_settings_are_put_back(
 def test_settings_are_put_back_after_an_error(
     server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
 ) -> None:
+    clean.faults = Faults(fault.CommandFails(command="am instrument"))
     with (
         left_alone(server, clean, tmp_path / "state"),
-        pytest.raises(DeviceError),
+        pytest.raises(DeviceError, match="cannot start"),
         phones.opened(server, clean, tmp_path) as device,
     ):
-        assert device.info.ort_version
-        message = "something else went wrong"
-        raise DeviceError(message)
+        device.info  # noqa: B018
 
 
 def test_what_a_person_changed_meanwhile_stays(
@@ -554,8 +564,41 @@ def test_what_cannot_be_put_back_is_said_and_tried_again(server: AdbServer, tmp_
 # ------------------------------------------------------------------------------ several
 
 
+def test_an_arm_may_bring_its_own_app(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    other = phones.bench_app(tmp_path, version_code=2)
+    said: list[str] = []
+    with phones.opened(server, clean, tmp_path, said=said) as device:
+        arms = (make_arm(MODEL), make_arm(MODEL, runtime=str(other.files[0])))
+        assert {device.runtime_of(arm)[0] for arm in arms} == {device.info.ort_version}
+        for arm in (*arms, *arms):
+            assert isinstance(device.run_block(make_request(arm, tmp_path), arm), BlockResult)
+            now = clean.packages.find(phones.APP_ID)
+            assert now is not None
+            assert now.package.version_code == (1 if arm.runtime is None else 2)
+        with pytest.raises(UsageError):
+            device.runtime_of(make_arm(MODEL, runtime=str(tmp_path / "none.apk")))
+
+
+def test_custom_operators_must_be_in_the_app(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    arm = make_arm(MODEL, custom_op_library="/opt/custom.so")
+    model = ModelReference(
+        path=arm.model_path, sha256=arm.model_sha256, custom_op_library="/opt/custom.so"
+    )
+    with (
+        phones.opened(server, clean, tmp_path) as device,
+        pytest.raises(DeviceError, match=r"custom\.so") as caught,
+    ):
+        device.run_block(make_request(arm, tmp_path, model=model), arm)
+    assert "ort.customOps.arm64-v8a" in (caught.value.next_step or "")
+
+
+@pytest.mark.usefixtures("opened")
 def test_one_command_uses_a_phone_at_a_time(
-    server: AdbServer, clean: VirtualAndroidPhone, opened: AndroidDevice, tmp_path: Path
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
 ) -> None:
     with pytest.raises(DeviceNotReadyError, match="another ortlab command"):
         AndroidDevice(server.phone(clean.serial), None, tmp_path / "state")

@@ -67,7 +67,7 @@ GRACE_S: Final = 8.0
 
 _PROBE_DEADLINE_S: Final = 60.0
 _REQUEST_DEADLINE_S: Final = 30.0
-_STOP_DEADLINE_S: Final = 15.0
+_STOP_DEADLINE_S: Final = 10.0
 _RETURN_DEADLINE_S: Final = 5.0
 _ANSWER_KEY: Final = "ortlab"
 _STALE: Final = frozenset(
@@ -140,6 +140,7 @@ class AndroidDevice:
         self._opened_apks: dict[str, BuiltApp] = {}
         self._prepared = False
         self._running: str | None = None
+        self._hangs = False
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -241,7 +242,7 @@ class AndroidDevice:
         if self._journal.closed:
             return
         try:
-            if self._running is not None:
+            if self._running is not None and not self._hangs:
                 with contextlib.suppress(DeviceError):
                     self._phone.shell(
                         "am", "force-stop", self._running, deadline_s=_STOP_DEADLINE_S
@@ -348,17 +349,20 @@ class AndroidDevice:
                 if key == "stage" and stages is not None:
                     stages.append(Stage(value.strip()))
 
-        report = InstrumentationReport()
+        refused: str | None = None
         for attempt in range(2):
             reader = InstrumentationReader(note)
             self._running = app.application_id
             done = self._phone.shell(*command, deadline_s=deadline_s, on_output=reader.feed)
-            report = reader.end()
-            if report.start_error is None:
-                return _with_words(report, done.stderr)
+            report = _with_words(reader.end(), done.stderr)
+            refused = report.start_error
+            if refused is None and report.said_nothing and done.exit_code != 0:
+                refused = report.said[-1] if report.said else f"exit code {done.exit_code}"
+            if refused is None:
+                return report
             if attempt == 0:
                 self._apps.install(app)
-        message = f"cannot start {app.application_id} on {self._facts.name}: {report.start_error}"
+        message = f"cannot start {app.application_id} on {self._facts.name}: {refused}"
         raise DeviceError(message, next_step=f"adb -s {self._phone.serial} logcat -d")
 
     def _answer(
@@ -406,6 +410,7 @@ class AndroidDevice:
             pull_progress(self._phone, job)
             evidence.gather(self._phone, self._facts, job, started_at)
         except DeviceTimeoutError as error:
+            self._hangs = True
             message = f"cannot go on with {self._facts.name}: it is connected but answers no more"
             step = "restart the phone, then run the same command to go on"
             raise DeviceLostError(message, next_step=step) from error

@@ -66,6 +66,11 @@ class InstrumentationReport:
         return long or short or None
 
     @property
+    def said_nothing(self) -> bool:
+        """Whether it gave no sign of having run at all."""
+        return self.code is None and self.aborted is None and not (self.status or self.results)
+
+    @property
     def start_error(self) -> str | None:
         """Why it could not be started, in the system's words; None when it was started."""
         if self.failed is None and "Error" not in self.status:

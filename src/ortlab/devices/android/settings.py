@@ -34,7 +34,7 @@ _ANY_POWER: Final = "7"
 
 _UNSET: Final = "null"
 _WAKE_UP, _SLEEP = "224", "223"
-_DEADLINE_S: Final = 15.0
+_DEADLINE_S: Final = 10.0
 
 
 class Settings:
