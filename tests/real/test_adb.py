@@ -25,6 +25,7 @@ from ortlab.devices.virtual import (
 )
 from ortlab.devices.virtual.faults import (
     CablePulled,
+    CommandFails,
     CommandHangs,
     Direction,
     Fault,
@@ -328,6 +329,32 @@ def test_a_phone_that_hangs_with_its_socket_open_ends_at_the_deadline(
         assert not content.with_name("pulled").exists()
 
 
+@pytest.mark.parametrize(
+    ("call", "direction"),
+    [
+        ("push", Direction.TO_PHONE),
+        ("pull", Direction.FROM_PHONE),
+        ("install", Direction.TO_PHONE),
+        ("shell", Direction.FROM_PHONE),
+    ],
+)
+def test_a_phone_that_hangs_in_the_middle_ends_at_the_deadline(
+    carried: OwnAdb, call: str, direction: Direction, content: Path, apk: Path
+) -> None:
+    service, act = CALLS[call]
+    grow(apk, 2_000_000)
+    after_bytes = 3 if call == "shell" else 1_000_000
+    with plugged(carried) as (phone, virtual):
+        phone.push(content, f"{HOME}/old", deadline_s=60)
+        virtual.faults = Faults(
+            PhoneHangs(after_bytes=after_bytes, direction=direction, service=service)
+        )
+        with pytest.raises(DeviceTimeoutError):
+            in_time(1.0, lambda: act(phone, content, apk, 1.0))
+        assert not content.with_name("pulled").exists()
+        assert virtual.opened  # it is the same phone that still is connected
+
+
 def test_a_command_that_never_ends_is_ended(carried: OwnAdb) -> None:
     with plugged(carried, CommandHangs(command="dumpsys")) as (phone, _):
         with pytest.raises(DeviceTimeoutError):
@@ -607,6 +634,29 @@ def test_other_content_than_was_sent_never_takes_the_name(carried: OwnAdb, conte
             phone.push(content, f"{HOME}/model", deadline_s=20, verify=True)
         assert left_behind(phone) == ["model"]
         assert phone.shell("cat", f"{HOME}/model", deadline_s=20).stdout == "good"
+
+
+def test_an_old_phone_compares_by_md5(carried: OwnAdb, content: Path) -> None:
+    missing = CommandFails(command="sha256sum", exit_code=127, message="not found")
+    with plugged(carried, missing) as (phone, virtual):
+        phone.push(content, f"{HOME}/model", deadline_s=20, verify=True)
+        virtual.faults = Faults(missing, WrongContent(path="ortlab"))
+        with pytest.raises(DeviceError, match="not what was sent"):
+            phone.push(content, f"{HOME}/model", deadline_s=20, verify=True)
+        virtual.faults = Faults(missing, CommandFails(command="md5sum", exit_code=127))
+        with pytest.raises(DeviceError, match="neither sha256sum nor md5sum"):
+            phone.push(content, f"{HOME}/other", deadline_s=20, verify=True)
+        assert left_behind(phone) == ["model"]
+
+
+def test_a_name_that_cannot_be_taken_leaves_the_old_file(carried: OwnAdb) -> None:
+    with plugged(carried) as (phone, virtual):
+        phone.push(b"old", f"{HOME}/file", deadline_s=20)
+        virtual.faults = Faults(CommandFails(command="^mv", exit_code=1, message="mv: refused"))
+        with pytest.raises(DeviceError, match="mv: refused"):
+            phone.push(b"new", f"{HOME}/file", deadline_s=20)
+        assert left_behind(phone) == ["file"]
+        assert phone.shell("cat", f"{HOME}/file", deadline_s=20).stdout == "old"
 
 
 # ---------------------------------------------------------------- installing

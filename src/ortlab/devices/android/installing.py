@@ -13,7 +13,7 @@ from ortlab.devices.android.quoting import command_line, quoted
 from ortlab.devices.android.sync import Source
 from ortlab.errors import InstallError
 
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 20
 
 _ADVICE: Final = {
     "INSTALL_FAILED_USER_RESTRICTED": (

@@ -47,6 +47,7 @@ _STAT_1 = struct.Struct("<III")
 _STAT_2 = struct.Struct("<IQQIIIIQqqq")
 _SEND_2 = struct.Struct("<4sII")
 _PROGRESS_BYTES = 1 << 20
+_PACKETS_AT_ONCE = 16
 _MAXIMUM_REASON_BYTES = 1 << 16
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _SIZE_MODULUS_OF_STAT_1 = 1 << 32
@@ -211,14 +212,24 @@ class _Counted:
 
 
 def _data_packets(source: Source, sent: _Counted) -> Iterator[Buffer]:
-    """Yield the source as packets; each is gone when the next is asked for."""
-    packet = bytearray(_HEADER.size + CHUNK_BYTES)
-    view = memoryview(packet)
-    payload = view[_HEADER.size :]
-    while size := source.readinto(payload):
-        _HEADER.pack_into(packet, 0, b"DATA", size)
-        yield view[: _HEADER.size + size]
-        sent.add(size)
+    """Yield the source as packets, many at a time; they are gone when the next are asked for."""
+    packet_bytes = _HEADER.size + CHUNK_BYTES
+    packets = memoryview(bytearray(_PACKETS_AT_ONCE * packet_bytes))
+    while True:
+        filled = taken = 0
+        for start in range(0, len(packets), packet_bytes):
+            size = source.readinto(packets[start + _HEADER.size : start + packet_bytes])
+            if not size:
+                break
+            _HEADER.pack_into(packets, start, b"DATA", size)
+            taken += size
+            filled = start + _HEADER.size + size
+            if size < CHUNK_BYTES:  # what follows has no place behind a short one
+                break
+        if not filled:
+            return
+        yield packets[:filled]
+        sent.add(taken)
 
 
 def _unexpected(answer: bytes) -> str:
