@@ -214,8 +214,8 @@ _RULES: Final = (
     _rule(
         r"Unable to tunnel through proxy|(?i:proxy authentication required)|HTTP/1\.[01] 407",
         "the proxy refuses the connection",
-        "set systemProp.https.proxyHost, and proxyPort, systemProp.https.proxyUser and proxyPassword"
-        " likewise, in ~/.gradle/gradle.properties",
+        "set systemProp.https.proxyHost, proxyPort, systemProp.https.proxyUser and proxyPassword"
+        " in ~/.gradle/gradle.properties",
     ),
     _rule(
         r"PKIX path building failed|unable to find valid certification path",

@@ -47,7 +47,12 @@ _NOT_IN_XML: Final = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0
 
 
 def generate_android(
-    prepared: PreparedModel, prepared_directory: Path, spec: AppSpec, destination: Path
+    prepared: PreparedModel,
+    prepared_directory: Path,
+    spec: AppSpec,
+    destination: Path,
+    *,
+    template: Path | None = None,
 ) -> GeneratedApp:
     """Write an Android project, or write it again around what a user changed in it.
 
@@ -59,6 +64,7 @@ def generate_android(
         prepared_directory: Where its files are.
         spec: What the app is.
         destination: Directory of the project: new, empty, or one that was generated before.
+        template: Project to start from; the one that ortlab carries if None.
 
     Raises:
         UsageError: The spec means nothing, or ``destination`` holds something else.
@@ -66,15 +72,16 @@ def generate_android(
         StorageError: The disk refuses, or another run writes there.
     """
     destination = destination.absolute()
-    _check_destination(destination, prepared_directory)
+    template = template or template_directory()
+    _check_destination(destination, prepared_directory, template)
     _check_spec(spec)
     parts = android_parts(prepared, prepared_directory, spec)
-    template = dict(_template_files(template_directory()))
-    settings_template = template.pop(SETTINGS)
+    template_files = dict(_template_files(template))
+    settings_template = template_files.pop(SETTINGS)
     assert settings_template.data is not None
     plan = ProjectPlan(
         platform=AppPlatform.ANDROID,
-        files={**template, **parts.files},
+        files={**template_files, **parts.files},
         generated=GENERATED,
         settings_path=SETTINGS,
         settings_template=settings_template.data,
@@ -85,7 +92,7 @@ def generate_android(
             "app.versionCode": str(spec.version_code),
             **parts.settings,
         },
-        version=_version(template),
+        version=_version(template_files),
     )
     done = write_project(plan, destination)
     return GeneratedApp(
@@ -304,12 +311,12 @@ def _check_spec(spec: AppSpec) -> None:
         raise UsageError(message)
 
 
-def _check_destination(destination: Path, prepared_directory: Path) -> None:
+def _check_destination(destination: Path, prepared_directory: Path, template: Path) -> None:
     place, prepared = destination.resolve(), prepared_directory.resolve()
     if place.is_relative_to(prepared):
         message = f"cannot generate into {destination}: the next preparation would remove it"
         raise UsageError(message, next_step=f"give a directory outside {prepared_directory}")
-    if place.is_relative_to(template_directory().resolve()):
+    if place.is_relative_to(template.resolve()):
         message = f"cannot generate into {destination}: it is the template"
         raise UsageError(message, next_step="give another directory")
 

@@ -107,7 +107,7 @@ def check_library(abi: str, path: Path) -> str:
             table = _program_headers(head, bits)
             file.seek(table[0])
             headers = file.read(table[1] * table[2])
-    except (OSError, struct.error, ValueError) as error:
+    except (OSError, struct.error, IndexError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "it is no ELF library"
         message = f"cannot package {path} for {abi}: {reason}"
         raise UsageError(message) from error

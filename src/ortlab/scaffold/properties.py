@@ -104,8 +104,11 @@ def _changed(lines: list[_Line], changes: Mapping[str, str | None], end: str) ->
             texts.append(property_line(line.key, value) + end)
     texts.reverse()
     new = [property_line(key, v) + end for key, v in open_changes.items() if v is not None]
-    if new and texts and not texts[-1].endswith(("\n", "\r")):
-        texts[-1] += end
+    if new and texts:
+        if not texts[-1].endswith(("\n", "\r")):
+            texts[-1] += end
+        if lines[-1].key is not None and _goes_on(texts[-1].rstrip("\r\n")):
+            texts[-1] += end  # it would go on in the first of ours
     return texts + new
 
 
