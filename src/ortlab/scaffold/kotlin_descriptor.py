@@ -9,9 +9,11 @@ from ortlab.domain import TensorSpec
 from ortlab.scaffold.kotlin_code import Call, Expression, Text, call, list_of
 from ortlab.scaffold.kotlin_model import (
     ModelForSdk,
+    SampleAsset,
     ShippedVariant,
     Signature,
     signature,
+    state_dimensions,
     state_inputs,
     state_sizes,
 )
@@ -62,7 +64,7 @@ def model_descriptor(
 ) -> Call:
     """Return the call that makes the descriptor, in `model.kt.j2`'s companion object."""
     lying = _lying_outputs(model)
-    given = {tensor.name for tensor in caller.inputs}
+    sample = _usable_sample(model, caller, whole)
     return Call(
         function="ModelDescriptor",
         multiline=True,
@@ -83,8 +85,7 @@ def model_descriptor(
                             shape=_longs(asset.tensor.shape),
                             assetPath=Text(asset.asset_path),
                         )
-                        for asset in model.sample
-                        if asset.tensor.name in given
+                        for asset in sample
                     ),
                     item_type="SampleTensor",
                 ),
@@ -117,6 +118,20 @@ def _tensor(tensor: TensorSpec, view: TensorView, *, is_pinned: bool) -> Express
     if not is_pinned:
         arguments.append(("isPinned", "false"))
     return Call(function="TensorDescriptor", arguments=tuple(arguments))
+
+
+def _usable_sample(
+    model: ModelForSdk, caller: Signature, whole: Signature
+) -> tuple[SampleAsset, ...]:
+    """Return the sample of what callers give; nothing where a state has other sizes."""
+    fixed = state_dimensions(model, whole)
+    shapes = {tensor.name: tensor.shape for tensor in caller.inputs}
+    used = tuple(asset for asset in model.sample if asset.tensor.name in shapes)
+    for asset in used:
+        for said, size in zip(shapes[asset.tensor.name] or (), asset.tensor.shape, strict=False):
+            if isinstance(said, str) and fixed.get(said, size) != size:
+                return ()
+    return used
 
 
 def _lying_outputs(model: ModelForSdk) -> set[str]:

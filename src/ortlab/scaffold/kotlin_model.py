@@ -206,3 +206,16 @@ def state_sizes(model: ModelForSdk, whole: Signature, name: str) -> tuple[int, .
     shape = next(tensor.shape for tensor in whole.inputs if tensor.name == name)
     given = kind.shape if kind.shape is not None else shape
     return tuple(size for size in given or () if isinstance(size, int))
+
+
+def state_dimensions(model: ModelForSdk, whole: Signature) -> dict[str, int]:
+    """Return the named dimensions that a state's sizes fix."""
+    fixed: dict[str, int] = {}
+    states = state_inputs(model)
+    for tensor in whole.inputs:
+        if tensor.name in states:
+            sizes = state_sizes(model, whole, tensor.name)
+            for dimension, size in zip(tensor.shape or (), sizes, strict=False):
+                if isinstance(dimension, str):
+                    fixed.setdefault(dimension, size)
+    return fixed

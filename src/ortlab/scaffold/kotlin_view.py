@@ -16,17 +16,15 @@ from ortlab.scaffold.kotlin_model import (
     Signature,
     image_inputs,
     signature,
+    state_dimensions,
     state_inputs,
-    state_sizes,
 )
 from ortlab.scaffold.kotlin_names import comment_text, distinct, property_name
 
 _SDK: Final = "dev.ortlab.sdk"
 _LABELS_A_FUNCTION: Final = 1000
 """A JVM method holds 64 KiB of code, and a list's item takes some ten bytes."""
-_INPUT_MEMBERS: Final = frozenset(
-    {"binding", "close", "descriptor", "tensors", "preprocessor", "picture", "bitmap"}
-)
+_INPUT_MEMBERS: Final = frozenset({"binding", "close", "descriptor", "tensors"})
 _OUTPUT_MEMBERS: Final = frozenset({"labels", "tensors"})
 _SHAPE_LENGTH: Final = 90
 _DIMENSION_LENGTH: Final = 24
@@ -86,7 +84,7 @@ def model_view(model: ModelForSdk, name: str) -> ModelView:
     names = distinct(
         (property_name(t.name, fallback="input") for t in caller.inputs), _INPUT_MEMBERS
     )
-    fixed = _state_dimensions(model, whole)
+    fixed = state_dimensions(model, whole)
     parameters, allocations = _allocation(model, caller, names, fixed)
     inputs = tuple(
         _input_view(model, tensor, names[i], allocations[i])
@@ -176,19 +174,6 @@ def _allocation(
                 sizes.append(str(size))
         allocations.append(call(f"{INPUT_TYPES[tensor.element_type]}.allocate", *sizes))
     return parameters, tuple(allocations)
-
-
-def _state_dimensions(model: ModelForSdk, whole: Signature) -> dict[str, int]:
-    """Return the named dimensions that a state's sizes fix."""
-    fixed: dict[str, int] = {}
-    states = state_inputs(model)
-    for tensor in whole.inputs:
-        if tensor.name in states:
-            sizes = state_sizes(model, whole, tensor.name)
-            for dimension, size in zip(tensor.shape or (), sizes, strict=False):
-                if isinstance(dimension, str):
-                    fixed.setdefault(dimension, size)
-    return fixed
 
 
 # ------------------------------------------------------------------------------ kinds

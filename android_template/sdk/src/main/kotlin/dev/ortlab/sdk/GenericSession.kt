@@ -1,6 +1,7 @@
 package dev.ortlab.sdk
 
 import ai.onnxruntime.OrtException
+import java.util.concurrent.ConcurrentLinkedQueue
 import java.util.concurrent.atomic.AtomicInteger
 
 /**
@@ -26,6 +27,7 @@ public class GenericSession private constructor(
     private val state = AtomicInteger(IDLE)
     private val outputs = OutputTensors(descriptor)
     private val states = StateTensors(descriptor.states)
+    private val adopted = ConcurrentLinkedQueue<AutoCloseable>()
     private var lastBinding: InputBinding? = null
 
     /** Whether [close] was called. */
@@ -115,6 +117,13 @@ public class GenericSession private constructor(
         }
     }
 
+    /** Closes [resource] when the session lets go of the model: after the last run. */
+    internal fun <T : AutoCloseable> adopt(resource: T): T {
+        adopted += resource
+        if (isClosed) resource.close()
+        return resource
+    }
+
     private fun runGuarded(
         binding: InputBinding,
         fill: (() -> Unit)?,
@@ -169,6 +178,7 @@ public class GenericSession private constructor(
     private fun release() {
         outputs.close()
         states.close()
+        adopted.forEach { it.close() }
         loaded.close()
     }
 

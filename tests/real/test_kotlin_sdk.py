@@ -1,0 +1,290 @@
+"""The generated Kotlin SDK, compiled as it is shipped and run on a JVM with real ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+from sdk_models import KINDS, ONNX_TYPES, UNSIGNED, counter, sdk_models
+
+from android import toolchain
+from ortlab.domain import PreparedModel, TargetPlatform
+from ortlab.errors import ModelError
+from ortlab.prepare import PrepareOptions, prepare_models
+from ortlab.scaffold.kotlin_model import ModelForSdk, SampleAsset, ShippedVariant
+from ortlab.scaffold.kotlin_sdk import kotlin_sources
+from ortlab.tensors import decode, numpy_type, read_tensor, write_tensor
+from ortlab.wire import TensorFile
+
+pytestmark = pytest.mark.requires("kotlin")
+
+SDK = toolchain.ROOT / "android_template/sdk/src/main/kotlin"
+DRIVER = toolchain.ROOT / "tests/android/kotlin/SdkDriver.kt"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Compiled classes, the assets beside them, and what was prepared."""
+
+    directory: Path
+    prepared: dict[str, PreparedModel]
+    models: tuple[ModelForSdk, ...]
+
+    @property
+    def assets(self) -> Path:
+        return self.directory / "assets"
+
+    def drive(self, *arguments: str | Path, check: bool = True) -> str:
+        completed = toolchain.java(
+            "dev.ortlab.sdkdriver.SdkDriverKt",
+            *arguments,
+            classes=(self.directory / "classes", *toolchain.RUNTIME, toolchain.ONNXRUNTIME),
+            options=("-Xmx300m", "-XX:+UseSerialGC"),
+            check=check,
+        )
+        return completed.stdout + completed.stderr
+
+
+def shipped(prepared: PreparedModel, directory: Path, assets: Path) -> ModelForSdk:
+    """Copy a model's files where the SDK finds them."""
+    target = f"ortlab/{prepared.name}"
+    (assets / target).mkdir(parents=True, exist_ok=True)
+
+    def copy(path: str) -> str:
+        asset = f"{target}/{Path(path).name}"
+        (assets / asset).write_bytes((directory / path).read_bytes())
+        return asset
+
+    # A model of 16-bit floats cannot be in ORT format.
+    ort_files = [variant for variant in prepared.variants if variant.path.endswith(".ort")]
+    variants = tuple(
+        ShippedVariant(
+            variant=variant,
+            asset_path=copy(variant.path),
+            sha256=variant.sha256,
+            size_bytes=variant.size_bytes,
+        )
+        for variant in ort_files or prepared.variants
+    )
+    inputs = prepared.samples[0].inputs if prepared.samples else made_up(prepared, directory)
+    sample = tuple(SampleAsset(tensor=tensor, asset_path=copy(tensor.path)) for tensor in inputs)
+    kinds = KINDS.get(prepared.name, {})
+    return ModelForSdk(prepared=prepared, variants=variants, kinds=kinds, sample=sample)
+
+
+def made_up(prepared: PreparedModel, directory: Path) -> tuple[TensorFile, ...]:
+    """Write inputs of shape 2×3 where `prepare` made none, which is so with bfloat16."""
+    tensors = []
+    for index, tensor in enumerate(prepared.original.inputs):
+        numbers: Any = np.random.default_rng(index).integers(0, 2, (2, 3))
+        if tensor.element_type == "string":
+            numbers = np.array([f"é{number}" for number in numbers.flat], object).reshape(2, 3)
+        array = numbers.astype(numpy_type(tensor.element_type))
+        path = f"made-up-{index}.bin"
+        tensors.append(write_tensor(directory / path, tensor.name, array, tensor.element_type))
+    return tuple(replace(tensor, path=Path(tensor.path).name) for tensor in tensors)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return build(tmp_path_factory.mktemp("sdk"))
+
+
+def build(directory: Path) -> Workspace:
+    """Prepare all models, generate their classes, compile them with the SDK and the driver."""
+    sources = []
+    for name, proto in sdk_models().items():
+        path = directory / f"{name}.onnx"
+        onnx.save(proto, path)
+        sources.append(path)
+    options = PrepareOptions(
+        targets=(TargetPlatform.AMD64,),
+        allow_failures=True,
+        configs=False,
+        predictions=False,
+    )
+    summary = prepare_models(sources, directory / "prepared", options)
+    assert not [result.error for result in summary.results if result.error]
+    prepared, models = {}, []
+    for result in summary.results:
+        assert result.prepared
+        assert result.directory
+        prepared[result.source.stem] = result.prepared
+        models.append(shipped(result.prepared, result.directory, directory / "assets"))
+    generated = directory / "generated"
+    for path, text in kotlin_sources(models).items():
+        (generated / path).parent.mkdir(parents=True, exist_ok=True)
+        (generated / path).write_text(text)
+    toolchain.compile_kotlin(
+        toolchain.KotlinModule(
+            name="sdk",
+            sources=(SDK, generated, DRIVER),
+            libraries=(toolchain.ONNXRUNTIME, toolchain.ANDROID),
+            explicit_api=True,
+        ),
+        directory / "classes",
+    )
+    return Workspace(directory=directory, prepared=prepared, models=tuple(models))
+
+
+def test_generated_sources_are_the_same_twice_and_plain_text(workspace: Workspace) -> None:
+    first, second = kotlin_sources(workspace.models), kotlin_sources(workspace.models)
+    assert dict(first) == dict(second)
+    for text in first.values():
+        assert text.isascii()
+        assert "DO NOT EDIT" in text.splitlines()[0]
+        assert max(map(len, text.splitlines())) <= 140
+
+
+def test_sources_are_clean_to_the_linter(workspace: Workspace) -> None:
+    toolchain.ktlint(["**/*.kt"], workspace.directory / "generated")
+    toolchain.ktlint(["dev/ortlab/sdk/*.kt"], SDK)
+    toolchain.ktlint([DRIVER], toolchain.ROOT)
+
+
+@pytest.fixture(scope="module")
+def outputs(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    """Each model's outputs of its sample, by the model's and the tensor's name."""
+    target = workspace.directory / "outputs"
+    workspace.drive("outputs", workspace.assets, target)
+    found: dict[str, dict[str, Any]] = {}
+    for line in (target / "index.jsonl").read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        data = (target / entry["file"]).read_bytes()
+        array = decode(data, entry["type"], tuple(entry["shape"]), source=entry["file"])
+        found.setdefault(entry["model"], {})[entry["name"]] = array
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in sdk_models() if name != "counter"])
+def test_outputs_are_those_of_python(
+    name: str, workspace: Workspace, outputs: dict[str, dict[str, Any]]
+) -> None:
+    prepared = workspace.prepared[name]
+    directory = workspace.directory / "prepared" / prepared.name
+    if prepared.samples:
+        expected = {t.name: read_tensor(t, directory) for t in prepared.samples[0].outputs}
+    else:
+        expected = reference(workspace, name)
+    actual = outputs[prepared.name]
+    assert list(actual) == list(expected)
+    for tensor, array in expected.items():
+        assert actual[tensor].dtype == array.dtype
+        assert actual[tensor].shape == array.shape
+        if array.dtype.kind == "f":
+            np.testing.assert_allclose(actual[tensor], array, rtol=1e-5, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(actual[tensor], array)
+
+
+def reference(workspace: Workspace, name: str) -> dict[str, Any]:
+    """Run Python's ONNX Runtime on made-up inputs.
+
+    It takes bfloat16 only as bits and gives none: what the model hands on unchanged is its input.
+    """
+    import onnxruntime
+
+    given = next(m for m in workspace.models if m.prepared == workspace.prepared[name])
+    session = onnxruntime.InferenceSession(str(workspace.directory / f"{name}.onnx"))
+    feeds, bits = {}, {}
+    for asset in given.sample:
+        array = read_tensor(replace(asset.tensor, path=asset.asset_path), workspace.assets)
+        if asset.tensor.element_type == "bfloat16":
+            output = {"x": "y"}.get(asset.tensor.name, "bfloat16_out")
+            bits[output] = array
+            feeds[asset.tensor.name] = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
+                array.view(np.uint16), TensorProto.BFLOAT16
+            )
+        else:
+            feeds[asset.tensor.name] = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+    names = [output.name for output in session.get_outputs()]
+    wanted = [name for name in names if name not in bits]
+    found = session.run_with_ort_values(wanted, feeds)
+    answers = bits | {n: value.numpy() for n, value in zip(wanted, found, strict=True)}
+    return {name: answers[name] for name in names}
+
+
+def test_a_state_is_carried_through_a_hundred_runs(workspace: Workspace) -> None:
+    import onnxruntime
+
+    answered = [float(line) for line in workspace.drive("steps", workspace.assets).split()]
+    session = onnxruntime.InferenceSession(counter().SerializeToString())
+    memory, expected = np.zeros((2, 4), np.float32), []
+    for step in range(100):
+        x = (np.arange(8, dtype=np.float32).reshape(2, 4) - 3) * np.float32(0.125 * (step % 5))
+        y, memory = session.run(None, {"x": x, "memory": memory})
+        expected.append(float(y))
+    np.testing.assert_allclose(answered[:100], expected, rtol=1e-4, atol=1e-5)
+    # The driver resets and repeats the first step.
+    assert answered[100] == pytest.approx(answered[0])
+
+
+CHECKS = re.findall(r'^ +check\("([^"]+)"\)', DRIVER.read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def checks(workspace: Workspace) -> str:
+    return workspace.drive("checks", workspace.assets, check=False)
+
+
+def test_the_jvm_survives_all_checks(checks: str) -> None:
+    assert checks.rstrip().endswith("end of checks"), checks
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_check(name: str, checks: str) -> None:
+    """What the driver checks by itself; it prints a line for each."""
+    assert f"ok: {name}" in checks.splitlines(), checks
+
+
+def test_a_thousand_sessions_leave_no_memory_behind(workspace: Workspace) -> None:
+    lines = workspace.drive("soak", workspace.assets, "1000").splitlines()
+    samples = [int(line.removeprefix("RssAnon ")) for line in lines if line.startswith("RssAnon ")]
+    assert len(samples) == 20
+    # The first quarter warms up the JVM: classes, compiled code, allocator arenas.
+    late = samples[5:]
+    slope_kb = np.polyfit(np.arange(len(late)), late, 1)[0]
+    per_session_kb = slope_kb / 50
+    assert per_session_kb < 1.0, samples
+
+
+@pytest.mark.parametrize("name", [*UNSIGNED, "complex64", "float8e4m3fn"])
+def test_inputs_that_cannot_be_created_are_refused_with_the_reason(
+    name: str, workspace: Workspace
+) -> None:
+    given = workspace.models[0]
+    tensor = replace(given.prepared.original.inputs[0], name="we*/ird\u202e", element_type=name)
+    original = replace(given.prepared.original, inputs=(tensor,))
+    broken = replace(given, prepared=replace(given.prepared, original=original))
+    with pytest.raises(ModelError) as refusal:
+        kotlin_sources([broken])
+    assert name in refusal.value.message
+    assert "Java API cannot create" in refusal.value.message
+    assert "\u202e" not in refusal.value.message
+
+
+@pytest.mark.parametrize("name", ["sequence(float)", "optional(float)", "map(int64, float)"])
+def test_what_is_no_tensor_is_refused(name: str, workspace: Workspace) -> None:
+    given = workspace.models[0]
+    tensor = replace(given.prepared.original.outputs[0], element_type=name)
+    original = replace(given.prepared.original, outputs=(tensor,))
+    broken = replace(given, prepared=replace(given.prepared, original=original))
+    with pytest.raises(ModelError, match="dense tensors"):
+        kotlin_sources([broken])
+
+
+def test_every_type_that_java_creates_is_an_input_here(workspace: Workspace) -> None:
+    declared = {
+        tensor.element_type
+        for given in workspace.models
+        for tensor in given.prepared.original.inputs
+    }
+    assert declared == set(ONNX_TYPES)
+    assert len(workspace.models) >= 12
