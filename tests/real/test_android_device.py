@@ -155,6 +155,17 @@ def test_a_foreign_install_is_noticed(
     assert any("installing" in line for line in said)
 
 
+def test_an_app_is_deployed_and_opened(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    app = phones.bench_app(tmp_path)
+    with phones.opened(server, clean, tmp_path, app=app) as device:
+        device.deploy(app, start=True)
+        clean.faults = Faults(fault.CommandFails(command="monkey", message="no such app"))
+        with pytest.raises(DeviceError, match="cannot open"):
+            device.deploy(app, start=True)
+
+
 def test_another_apps_data_is_never_removed(
     server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
 ) -> None:

@@ -111,7 +111,7 @@ def test_what_the_system_says() -> None:
     assert "a person or another program" in judge("", exits=exit_info(10)).message
     killed = log(f"900 am_kill : [0,4242,{APP},0,crash]")
     assert "the system ended the app: crash" in judge(killed).message
-    hot = log("900 ThermalManagerService: thermal shutdown: skin at 65.0")
+    hot = log("900 ThermalManagerService: Thermal shutdown: skin at 65.0")
     assert "too hot" in judge(hot).message
 
 

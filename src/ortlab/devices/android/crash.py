@@ -21,6 +21,7 @@ _LINE: Final = re.compile(
 _SYSTEM_TAGS: Final = frozenset(
     {"DEBUG", "crash_dump32", "crash_dump64", "lowmemorykiller", "lmkd", "tombstoned"}
 )
+_SHUTDOWN: Final = r"thermal (?:emergency )?shut(?:ting )?down(?! threshold)"
 _KEPT_LINES: Final = 4000
 _MEMORY_WORDS: Final = (
     "outofmemoryerror",
@@ -113,10 +114,16 @@ def relevant_log(log: str, package: str) -> str:
             int(match["pid"]) in pids
             or match["tag"] in _SYSTEM_TAGS
             or package in line
-            or re.search(r"thermal.{0,40}shut", line, re.IGNORECASE)
+            or re.search(_SHUTDOWN, line, re.IGNORECASE)
         )
     ]
     return "\n".join(kept[-_KEPT_LINES:])
+
+
+def of_processes(exits: tuple[ExitInfo, ...], log: str, package: str) -> tuple[ExitInfo, ...]:
+    """Return the records of processes that the log knows; all where it knows none."""
+    pids = _pids(log, package)
+    return tuple(info for info in exits if info.pid in pids) if pids else exits
 
 
 def tombstone(log: str, package: str) -> str:
@@ -172,7 +179,7 @@ def _candidates(
     said = report.crash or ""
     own = _own_lines(log, package)
     yield from _memory(own, log, newest, package)
-    yield from _thermal(log, newest)
+    yield from _thermal(log, newest, package)
     yield from _native(own, tombstone(log, package), said, newest)
     yield from _java(own, said)
     yield from _system(log, newest, package)
@@ -204,8 +211,9 @@ def _memory(own: str, log: str, newest: ExitInfo | None, package: str) -> Iterat
         yield Cause(kind=DeathKind.OUT_OF_MEMORY, message=message)
 
 
-def _thermal(log: str, newest: ExitInfo | None) -> Iterator[Cause]:
-    line = _matching(log, r"thermal.{0,40}(?:shut|kill)")
+def _thermal(log: str, newest: ExitInfo | None, package: str) -> Iterator[Cause]:
+    line = _matching(log, rf"thermal.{{0,60}}kill.{{0,40}}{re.escape(package)}")
+    line = line or _matching(log, _SHUTDOWN)
     if line is None and newest is not None and "thermal" in newest.description.lower():
         line = newest.description
     if line is not None:

@@ -229,8 +229,8 @@ class AndroidDevice:
             *("monkey", "-p", name, "-c", "android.intent.category.LAUNCHER", "1"),
             deadline_s=_STOP_DEADLINE_S,
         )
-        if done.exit_code != 0:
-            said = (done.stderr + done.stdout).strip().splitlines()
+        said = (done.stderr + done.stdout).strip().splitlines()
+        if done.exit_code != 0 or any("aborted" in line for line in said):
             message = f"cannot open {name} on {self._facts.name}: {said[-1] if said else 'refused'}"
             raise DeviceError(message, next_step="open it on the phone")
 
@@ -279,7 +279,11 @@ class AndroidDevice:
     def _make_ready(self, app: BuiltApp) -> None:
         if not self._prepared:
             self._settings.prepare(self._facts, fixed_performance=self._options.fixed_performance)
-            self._check(ask_status(self._phone)[0], self._say)
+            status = ask_status(self._phone)[0]
+            if status.free_bytes is not None and status.free_bytes < LEAST_FREE_BYTES:
+                self._files.clean(keep=())
+                status = ask_status(self._phone)[0]
+            self._check(status, self._say)
             self._files.make_request_directory()
             self._prepared = True
         self._apps.ensure(app)
@@ -324,7 +328,6 @@ class AndroidDevice:
             )
         except DeviceTimeoutError:
             return self._hung(job, stages, started_at)
-        pull_answer(self._phone, job)
         answer = self._answer(job, report, stages, started_at)
         self._stop(job.package, ("rm", "-rf", job.remote_directory, job.remote_request))
         return answer
@@ -371,6 +374,7 @@ class AndroidDevice:
         block_id = job.request.block_id
         if not report.finished:
             return self._death(job, report, stages, started_at)
+        pull_answer(self._phone, job)
         try:
             return read_result(job.directory, block_id)
         except BadAnswerError as error:

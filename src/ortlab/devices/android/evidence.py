@@ -10,6 +10,7 @@ from ortlab.devices.android.crash import (
     Cause,
     ExitInfo,
     cause_of_death,
+    of_processes,
     read_exit_infos,
     relevant_log,
     tombstone,
@@ -71,7 +72,8 @@ def gather(phone: AdbPhone, facts: PhoneFacts, job: Job, started_at: str) -> Evi
     exit_text = ""
     if facts.api_level >= _EXIT_INFO_API_LEVEL:
         exit_text = _said(phone, "dumpsys", "activity", "exit-info", job.package)
-        exits = tuple(info for info in read_exit_infos(exit_text) if info.timestamp >= started_at)
+        recent = tuple(info for info in read_exit_infos(exit_text) if info.timestamp >= started_at)
+        exits = of_processes(recent, log, job.package)
     for name, content in (
         (LOG_FILE, log),
         (TOMBSTONE_FILE, stone),

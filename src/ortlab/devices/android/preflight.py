@@ -19,6 +19,7 @@ LEAST_API_LEVEL: Final = 24
 LEAST_FREE_BYTES: Final = 200 << 20
 """Beside what is pushed: results, the app's own files, and the system's need for some room."""
 
+_TOLD_EVERY_S: Final = 30.0
 _COOL: Final = THERMAL_WORDS[0]
 _TOO_HOT: Final = frozenset(THERMAL_WORDS[THERMAL_WORDS.index("severe") :])
 
@@ -288,15 +289,17 @@ class CoolDown:
         if self._start_c is None and status.thermal_status in (None, _COOL):
             self._start_c = status.battery.temperature_c
         started, reasons = self._clock(), tuple(self._reasons(status))
+        told_s = -_TOLD_EVERY_S
         while reasons:
             waited_s = self._clock() - started
-            if waited_s >= self._limits.cool_down_s:
+            left_s = self._limits.cool_down_s - waited_s
+            if left_s <= 0:
                 self._give_up(status, reasons, waited_s)
                 break
-            left_s = self._limits.cool_down_s - waited_s
-            self._say(
-                f"waiting for the phone to cool down: {', '.join(reasons)}; {left_s:.0f} s at most"
-            )
+            if waited_s - told_s >= _TOLD_EVERY_S:
+                told_s = waited_s
+                seen = ", ".join(reasons)
+                self._say(f"waiting for the phone to cool down: {seen}; {left_s:.0f} s at most")
             self._sleep(min(self._limits.poll_s, left_s))
             status = self._read()
             reasons = tuple(self._reasons(status))
