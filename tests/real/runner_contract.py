@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import jsonschema
 import numpy as np
 import onnx
 import onnxruntime
@@ -39,6 +40,7 @@ from ortlab.wire import (
 )
 
 VECTORS = Path(__file__).parents[2] / "bench_protocol/vectors"
+SCHEMAS = VECTORS.parent / "schemas"
 FORMATS = Path(__file__).parents[1] / "data/ort_formats"
 FAILURES = json.loads((VECTORS / "failures.json").read_text(encoding="utf-8"))
 TENSORS = json.loads((VECTORS / "tensor_files/tensors.json").read_text(encoding="utf-8"))["valid"]
@@ -184,6 +186,26 @@ class RunnerContract:
             "read_output",
             "close",
         ]
+
+    def test_results_fit_the_schema(self, program: Program, failures: Path, tmp_path: Path) -> None:
+        schema = json.loads((SCHEMAS / "block_result.schema.json").read_text(encoding="utf-8"))
+        requests = [
+            codec.to_plain(
+                make_request(
+                    make_arm(VECTORS / "models/doubling.onnx"),
+                    tmp_path,
+                    purpose,
+                    output_directory=str(tmp_path / purpose),
+                )
+            )
+            for purpose in Purpose
+        ]
+        done = program.run_batch(tmp_path, requests)
+        assert done.exit_code == 0, done.stderr
+        results = [*tmp_path.glob("*/result.json"), *failures.glob("*/result.json")]
+        assert len(results) == len(Purpose) + len(FAILURES["cases"]) + 1
+        for path in results:
+            jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), schema)
 
     @pytest.mark.parametrize(
         "text",

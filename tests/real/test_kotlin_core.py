@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sysconfig
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -106,6 +107,35 @@ def test_its_own_tests_pass(tmp_path: Path) -> None:
     assert int(found[1]) > 80
     assert re.search(r"\b0 tests aborted", said), said
     assert re.search(r"\b0 tests skipped", said), said
+
+
+NEWER_THAN_MIN_SDK = (
+    "java/nio/file/",  # 26
+    "java/time/",  # 26
+    "java/lang/ProcessHandle",
+    "java/lang/invoke/",  # 26
+    "readAllBytes:",
+    "readNBytes:",
+    "transferTo:(Ljava/io/OutputStream;)",
+    *(f"java/lang/String.{name}:" for name in ("isBlank", "strip", "repeat", "lines")),
+    *(f"java/util/{name}.of:" for name in ("List", "Map", "Set")),
+)
+OVERRIDDEN = re.compile(
+    r"java/nio/(\w+Buffer)\.(flip|rewind|clear|mark|reset|limit|position):\(I?\)Ljava/nio/\1;"
+)
+"""Methods that return the buffer's own type only since Java 9: older phones do not have them."""
+
+
+def test_it_needs_nothing_that_the_oldest_android_lacks() -> None:
+    jar = core.core_jar()
+    with zipfile.ZipFile(jar) as archive:
+        classes = [name[:-6] for name in archive.namelist() if name.endswith(".class")]
+    said = toolchain.run(["javap", "-c", "-p", "-cp", jar, *classes]).stdout
+    lines = [line for line in said.splitlines() if "// " in line and "makeConcat" not in line]
+    assert any("dev/ortlab/benchcore/" in line for line in lines)
+    found = [line for line in lines if OVERRIDDEN.search(line)]
+    found += [line for line in lines if any(word in line for word in NEWER_THAN_MIN_SDK)]
+    assert found == []
 
 
 # ------------------------------------------------------------------------------ requests
