@@ -292,10 +292,9 @@ class ActivityManager:
 
     def _strike(self, run: _Run, stage: str) -> None:
         """Let a fault of the script end the process at this stage."""
-        fault = self.faults.find(AppDies)
-        if fault is None or fault.stage.value != stage or run.ended_by is not None:
+        fault = None if run.ended_by else self.faults.take(AppDies, stage=stage)
+        if fault is None:
             return
-        self.faults.spend(fault)
         run.ended_by = fault.crash
         native = fault.crash is CrashKind.NATIVE
         with contextlib.suppress(ProcessLookupError):

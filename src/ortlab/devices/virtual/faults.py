@@ -254,7 +254,7 @@ class Faults:
 
         Args:
             kind: Of the fault.
-            texts: By the name of a field that is a regular expression, what it must match.
+            texts: By the name of a field, the text that its regular expression must match.
         """
         with self._lock:
             return self._find(kind, texts, count=False)

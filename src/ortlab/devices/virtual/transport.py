@@ -222,6 +222,7 @@ class Connection(asyncio.BufferedProtocol):
         self._packet = (0, 0, 0)
         self._checked = True
         self._hung = False
+        self._online = False
         self.cable_fault: CablePulled | None = None
         self._drained = asyncio.Event()
         self._drained.set()
@@ -330,6 +331,8 @@ class Connection(asyncio.BufferedProtocol):
             # A public key would make a phone ask its owner, who does not look.
             if first == _AUTH_SIGNATURE:
                 self.send(AUTH, _AUTH_TOKEN, 0, os.urandom(20))
+        elif not self._online:
+            self.abort()  # nobody may ask anything before the phone has greeted
         elif command == OPEN:
             self._open(first, bytes(payload).rstrip(b"\0").decode("utf-8", "surrogateescape"))
         elif command == WRTE:
@@ -363,6 +366,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.faults.take(Unauthorized):
             self.send(AUTH, _AUTH_TOKEN, 0, os.urandom(20))
             return
+        self._online = True
         other = self.faults.take(OtherState)
         banner = spec.banner(other.state if other else "device")
         self.send(CNXN, spec.protocol_version, spec.largest_payload_bytes, banner)
