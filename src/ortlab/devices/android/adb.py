@@ -247,11 +247,14 @@ class AdbServer:
         """See that a server answers that can do what is needed.
 
         Raises:
-            ToolchainError: Another program answers, or a server that is too old.
+            ToolchainError: Another program answers, or a server that is too old or hangs.
         """
         try:
             said = self.ask("host:version", deadline.within(_SERVER_DEADLINE_S))
             version = int(said, 16)
+        except TimeoutError as error:
+            message = f"cannot use the adb server at {self.address}: it does not answer"
+            raise ToolchainError(message, next_step="adb kill-server") from error
         except (RefusedError, EOFError, OSError, ValueError) as error:
             message = f"cannot use what answers at {self.address}: it is no adb server"
             raise ToolchainError(

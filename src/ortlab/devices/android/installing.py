@@ -65,7 +65,7 @@ _ADVICE: Final = {
     ),
     "INSTALL_FAILED_OLDER_SDK": (
         "the phone's Android is older than the app allows",
-        "use a phone with Android 7.0 (API level 24) or newer",
+        "use a phone with a newer Android, or lower the app's minSdk",
     ),
     "INSTALL_FAILED_NEWER_SDK": (
         "the phone's Android is newer than the app allows",
@@ -193,7 +193,9 @@ def too_old(what: str, *, serial: str) -> InstallError:
     """
     code = "INSTALL_FAILED_OLDER_SDK"
     message = f"cannot install {what} on {serial}: its Android is older than 7.0"
-    return InstallError(message, code=code, next_step=_ADVICE[code][1])
+    return InstallError(
+        message, code=code, next_step="use a phone with Android 7.0 (API level 24) or newer"
+    )
 
 
 class RefusedInstallError(Exception):
