@@ -13,8 +13,8 @@ from ortlab.scaffold.kotlin_names import string_literal
 
 LINE_LENGTH: Final = 100
 INDENT: Final = 4
-_CHUNK: Final = 24
-"""Characters of one line of a text that is broken up: each may become six in a literal."""
+_CHUNK_LENGTH: Final = 72
+"""Length of a line's literal in a text that is broken up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +68,23 @@ def render(expression: Expression, indent: int, used: int = 0) -> str:
     inner = indent + INDENT
     match expression:
         case Text(value):
-            chunks = [value[i : i + _CHUNK] for i in range(0, len(value), _CHUNK)]
-            return (" +\n" + " " * inner).join(map(string_literal, chunks))
+            return (" +\n" + " " * inner).join(map(string_literal, _chunks(value)))
         case Call(function=function, arguments=arguments):
             lines = [" " * inner + _argument(name, value, inner) for name, value in arguments]
             return "\n".join([f"{function}(", *(f"{text}," for text in lines), " " * indent + ")"])
     return expression
+
+
+def _chunks(value: str) -> Iterator[str]:
+    chunk, length = "", 0
+    for character in value:
+        added = len(string_literal(character)) - 2
+        if length + added > _CHUNK_LENGTH:
+            yield chunk
+            chunk, length = "", 0
+        chunk += character
+        length += added
+    yield chunk
 
 
 def _argument(name: str | None, value: Expression, indent: int) -> str:
