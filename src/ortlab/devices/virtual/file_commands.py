@@ -423,17 +423,19 @@ class FileCommands:
         words = list(call.arguments)
         if call.name == "[" and (not words or words.pop() != "]"):
             return await call.fail("[: missing ]", 2)
-        negated = False
-        while words and words[0] == "!" and len(words) > 1:
-            negated = not negated
-            words.pop(0)
         try:
-            answer = self._is_true(call, words)
+            return int(not self._is_true(call, words))
         except (ValueError, IndexError):
             return await call.fail(f"{call.name}: bad test", 2)
-        return int(answer is negated)
 
     def _is_true(self, call: Call, words: list[str]) -> bool:
+        for operator, combine in (("-o", any), ("-a", all)):
+            if len(words) > 3 and operator in words[1:-1]:
+                place = words.index(operator, 1)
+                sides = (words[:place], words[place + 1 :])
+                return combine([self._is_true(call, side) for side in sides])
+        if len(words) > 1 and words[0] == "!":
+            return not self._is_true(call, words[1:])
         if len(words) <= 1:
             return bool(words and words[0])
         if len(words) == 2:

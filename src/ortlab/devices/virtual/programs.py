@@ -72,12 +72,14 @@ class KotlinCore:
     Attributes:
         java: The program.
         classpath: Of the core, joined as the system does.
+        native_directory: With the runtime's libraries; None lets it unpack its own each time.
         options: Of the JVM.
     """
 
     java: str
     classpath: str
-    options: tuple[str, ...] = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+    native_directory: str | None = None
+    options: tuple[str, ...] = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
     @property
     def language(self) -> str:
@@ -86,7 +88,11 @@ class KotlinCore:
 
     def arguments(self, question: str) -> tuple[str, ...]:
         """See :class:`BenchmarkProgram`."""
-        return (self.java, *self.options, "-cp", self.classpath, _CORE_MAIN, question)
+        # The runtime unpacks itself there; the working directory goes away with the block.
+        own = (*self.options, "-Djava.io.tmpdir=.")
+        if self.native_directory is not None:
+            own = (*own, f"-Donnxruntime.native.path={self.native_directory}")
+        return (self.java, *own, "-cp", self.classpath, _CORE_MAIN, question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +119,13 @@ def default_program() -> BenchmarkProgram:
     """Return the Kotlin core where this machine has a JVM and the core, else the Python runner.
 
     The core is looked for in the class path that ``ORTLAB_BENCH_CORE`` names and, in a checkout,
-    among the jars of `.cache/android/bench-core`.
+    among the jars of `.cache/android/bench-core`. A directory ``native`` beside the first jar is
+    taken for the one with the runtime's libraries.
     """
     java, classpath = find_java(), _core_classpath()
     if java is not None and classpath is not None:
-        return KotlinCore(java, classpath)
+        native = Path(classpath.split(os.pathsep)[0]).parent / "native"
+        return KotlinCore(java, classpath, str(native) if native.is_dir() else None)
     return PythonRunner(sys.executable)
 
 
@@ -161,7 +169,12 @@ def start_program(
     """
     arguments = program.arguments(question)
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    own = {"HOME": str(directory), "TMPDIR": str(directory), "ORT_DISABLE_TELEMETRY": "1"}
+    own = {
+        "HOME": str(directory),
+        "TMPDIR": str(directory),
+        "ORT_DISABLE_TELEMETRY": "1",
+        "LC_ALL": "C.UTF-8",  # a JVM reads names of files as the locale says
+    }
     try:
         return subprocess.Popen(
             arguments,
