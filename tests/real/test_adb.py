@@ -297,7 +297,7 @@ def test_places_that_cannot_be_used_are_told(carried: OwnAdb, tmp_path: Path) ->
 
 
 CALLS: dict[str, tuple[str, Callable[[AdbPhone, Path, Path, float], object]]] = {
-    "shell": ("shell", lambda phone, _, __, limit: phone.shell("echo", "x", deadline_s=limit)),
+    "shell": ("echo x", lambda phone, _, __, limit: phone.shell("echo", "x", deadline_s=limit)),
     "push": (
         "^sync:",
         lambda phone, content, _, limit: phone.push(content, f"{HOME}/new", deadline_s=limit),
