@@ -14,18 +14,17 @@ import pytest
 from onnx import TensorProto
 from sdk_models import KINDS, ONNX_TYPES, UNSIGNED, counter, sdk_models
 
-from android import toolchain
+from android import sdk, toolchain
 from ortlab.domain import PreparedModel, TargetPlatform
 from ortlab.errors import ModelError
 from ortlab.prepare import PrepareOptions, prepare_models
-from ortlab.scaffold.kotlin_model import ModelForSdk, SampleAsset, ShippedVariant
+from ortlab.scaffold.kotlin_model import ModelForSdk
 from ortlab.scaffold.kotlin_sdk import kotlin_sources
 from ortlab.tensors import decode, numpy_type, read_tensor, write_tensor
 from ortlab.wire import TensorFile
 
 pytestmark = pytest.mark.requires("kotlin")
 
-SDK = toolchain.ROOT / "android_template/sdk/src/main/kotlin"
 DRIVER = toolchain.ROOT / "tests/android/kotlin/SdkDriver.kt"
 
 
@@ -54,31 +53,11 @@ class Workspace:
         return completed.stdout + completed.stderr
 
 
-def shipped(prepared: PreparedModel, directory: Path, assets: Path) -> ModelForSdk:
-    """Copy a model's files where the SDK finds them."""
-    target = f"ortlab/{prepared.name}"
-    (assets / target).mkdir(parents=True, exist_ok=True)
-
-    def copy(path: str) -> str:
-        asset = f"{target}/{Path(path).name}"
-        (assets / asset).write_bytes((directory / path).read_bytes())
-        return asset
-
-    # A model of 16-bit floats cannot be in ORT format.
-    ort_files = [variant for variant in prepared.variants if variant.path.endswith(".ort")]
-    variants = tuple(
-        ShippedVariant(
-            variant=variant,
-            asset_path=copy(variant.path),
-            sha256=variant.sha256,
-            size_bytes=variant.size_bytes,
-        )
-        for variant in ort_files or prepared.variants
-    )
+def model_for_sdk(prepared: PreparedModel, directory: Path, assets: Path) -> ModelForSdk:
+    """Copy a model's files where the SDK finds them, with a sample of our own where it has none."""
     inputs = prepared.samples[0].inputs if prepared.samples else made_up(prepared, directory)
-    sample = tuple(SampleAsset(tensor=tensor, asset_path=copy(tensor.path)) for tensor in inputs)
     kinds = KINDS.get(prepared.name, {})
-    return ModelForSdk(prepared=prepared, variants=variants, kinds=kinds, sample=sample)
+    return sdk.shipped(prepared, directory, assets, inputs=inputs, kinds=kinds)
 
 
 def made_up(prepared: PreparedModel, directory: Path) -> tuple[TensorFile, ...]:
@@ -119,20 +98,8 @@ def build(directory: Path) -> Workspace:
         assert result.prepared
         assert result.directory
         prepared[result.source.stem] = result.prepared
-        models.append(shipped(result.prepared, result.directory, directory / "assets"))
-    generated = directory / "generated"
-    for path, text in kotlin_sources(models).items():
-        (generated / path).parent.mkdir(parents=True, exist_ok=True)
-        (generated / path).write_text(text)
-    toolchain.compile_kotlin(
-        toolchain.KotlinModule(
-            name="sdk",
-            sources=(SDK, generated, DRIVER),
-            libraries=(toolchain.ONNXRUNTIME, toolchain.ANDROID),
-            explicit_api=True,
-        ),
-        directory / "classes",
-    )
+        models.append(model_for_sdk(result.prepared, result.directory, directory / "assets"))
+    sdk.compile_sdk(models, directory, DRIVER)
     return Workspace(directory=directory, prepared=prepared, models=tuple(models))
 
 
@@ -147,7 +114,7 @@ def test_generated_sources_are_the_same_twice_and_plain_text(workspace: Workspac
 
 def test_sources_are_clean_to_the_linter(workspace: Workspace) -> None:
     toolchain.ktlint(["**/*.kt"], workspace.directory / "generated")
-    toolchain.ktlint(["dev/ortlab/sdk/*.kt"], SDK)
+    toolchain.ktlint(["dev/ortlab/sdk/*.kt"], sdk.SOURCES)
     toolchain.ktlint([DRIVER], toolchain.ROOT)
 
 

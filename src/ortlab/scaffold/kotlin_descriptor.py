@@ -64,33 +64,28 @@ def model_descriptor(
 ) -> Call:
     """Return the call that makes the descriptor, in `model.kt.j2`'s companion object."""
     lying = _lying_outputs(model)
-    sample = _usable_sample(model, caller, whole)
-    return Call(
-        function="ModelDescriptor",
-        multiline=True,
-        arguments=(
-            ("name", Text(model.prepared.name)),
-            ("inputs", _tensors(caller.inputs, inputs, lying)),
-            ("outputs", _tensors(caller.outputs, outputs, lying)),
-            ("states", list_of(*_states(model, whole), item_type="StateDescriptor")),
-            ("variants", list_of(*map(_variant, model.variants), item_type="ModelVariant")),
-            (
-                "sample",
-                list_of(
-                    *(
-                        call(
-                            "SampleTensor",
-                            name=Text(asset.tensor.name),
-                            elementType=f"ElementType.{asset.tensor.element_type.upper()}",
-                            shape=_longs(asset.tensor.shape),
-                            assetPath=Text(asset.asset_path),
-                        )
-                        for asset in sample
-                    ),
-                    item_type="SampleTensor",
-                ),
-            ),
-        ),
+    sample = map(_sample_tensor, _usable_sample(model, caller, whole))
+    arguments: list[tuple[str | None, Expression]] = [
+        ("name", Text(model.prepared.name)),
+        ("inputs", _tensors(caller.inputs, inputs, lying)),
+        ("outputs", _tensors(caller.outputs, outputs, lying)),
+        ("states", list_of(*_states(model, whole), item_type="StateDescriptor")),
+        ("variants", list_of(*map(_variant, model.variants), item_type="ModelVariant")),
+        ("sample", list_of(*sample, item_type="SampleTensor")),
+    ]
+    if model.custom_op_library is not None:
+        library = list_of(Text(model.custom_op_library), item_type="String")
+        arguments.append(("customOpLibraries", library))
+    return Call(function="ModelDescriptor", multiline=True, arguments=tuple(arguments))
+
+
+def _sample_tensor(asset: SampleAsset) -> Expression:
+    return call(
+        "SampleTensor",
+        name=Text(asset.tensor.name),
+        elementType=f"ElementType.{asset.tensor.element_type.upper()}",
+        shape=_longs(asset.tensor.shape),
+        assetPath=Text(asset.asset_path),
     )
 
 

@@ -81,12 +81,15 @@ class ModelForSdk:
         variants: Files that the app carries, the recommended one first; at least one.
         kinds: By the name of an input or output; others are raw tensors.
         sample: Inputs to try the model with; those that are a state are left out.
+        custom_op_library: Name of the shared library with the model's own operators, as the app
+            packages it for every ABI, such as ``libcustom_ops.so``.
     """
 
     prepared: PreparedModel
     variants: tuple[ShippedVariant, ...]
     kinds: Mapping[str, TensorKind] = field(default_factory=dict)
     sample: tuple[SampleAsset, ...] = ()
+    custom_op_library: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,6 +141,7 @@ public class SampleTensor(
  * @property states what the session carries from one run to the next.
  * @property variants packaged files, the recommended one first.
  * @property sample packaged inputs to try the model with; empty when there are none.
+ * @property customOpLibraries packaged shared libraries with the model's own operators.
  */
 public class ModelDescriptor(
     public val name: String,
@@ -149,6 +150,7 @@ public class ModelDescriptor(
     public val states: List<StateDescriptor>,
     public val variants: List<ModelVariant>,
     public val sample: List<SampleTensor>,
+    public val customOpLibraries: List<String> = emptyList(),
 ) {
     /** Styles that are packaged, the recommended one first. */
     public val styles: List<ModelStyle>

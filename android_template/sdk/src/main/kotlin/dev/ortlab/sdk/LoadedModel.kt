@@ -39,6 +39,7 @@ internal class LoadedModel private constructor(
             var loaded: LoadedModel? = null
             try {
                 val providers = ProviderSetup.apply(settings, options)
+                descriptor.customOpLibraries.forEach(settings::registerCustomOpLibrary)
                 Settings.apply(settings, options, isOrtFormat = variant.assetPath.endsWith(".ort"))
                 session = environment.createSession(bytes, settings)
                 checkSignature(descriptor, session)

@@ -95,8 +95,8 @@ public enum class NnapiFlag {
  * @property cpuFallback what may run on the CPU when [providers] names others.
  * @property intraOpThreads threads inside an operator; null leaves it to the runtime.
  * @property interOpThreads threads for operators beside each other; null runs one after another.
- * @property customOpLibraries shared libraries with the model's own operators: a path, or the bare
- *   name of a library packaged with the app, such as `libcustom_ops.so`.
+ * @property customOpLibraries shared libraries with operators of their own, beside those the model is
+ *   packaged with: a path, or the bare name of a library in the app, such as `libcustom_ops.so`.
  * @property configEntries further entries of the runtime's session configuration.
  * @property metrics told of load time, latency and failures; null measures nothing.
  */
