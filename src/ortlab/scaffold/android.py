@@ -23,7 +23,8 @@ from ortlab.scaffold.application_id import check_application_id
 from ortlab.scaffold.files import Content
 from ortlab.scaffold.kotlin_sdk import ModelForSdk, SampleAsset, ShippedVariant, kotlin_sources
 from ortlab.scaffold.native import OrtPackage, check_library, ort_package
-from ortlab.scaffold.project import ProjectPlan, write_project
+from ortlab.scaffold.project import write_project
+from ortlab.scaffold.record import ProjectPlan
 from ortlab.scaffold.ship import shipped_variants
 from ortlab.wire import TensorFile
 
