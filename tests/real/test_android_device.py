@@ -18,6 +18,7 @@ import android_phones as phones
 import pytest
 from device_contract import MODEL, DeviceContract, make_arm, make_request
 
+from adb_server import adb_programs, own_adb
 from ortlab.devices.android import AndroidDevice, AndroidOptions, Limits, phone_findings
 from ortlab.devices.android.adb import AdbServer
 from ortlab.devices.android.files import FILES
@@ -166,6 +167,22 @@ def test_an_app_is_deployed_and_opened(
             device.deploy(app, start=True)
 
 
+def test_an_app_of_ours_in_the_way_is_removed_once(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    refused = fault.InstallRefused(code="INSTALL_FAILED_UPDATE_INCOMPATIBLE", times=1)
+    clean.faults = Faults(refused)
+    app = phones.bench_app(tmp_path, version_code=11)
+    with phones.opened(server, clean, tmp_path, app=app) as device:
+        device.deploy(app, start=False)
+        now = clean.packages.find(phones.APP_ID)
+        assert now is not None
+        assert now.package.version_code == 11
+        clean.faults = Faults(replace(refused, times=None))
+        with pytest.raises(InstallError):
+            device.deploy(app, start=False)
+
+
 def test_another_apps_data_is_never_removed(
     server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
 ) -> None:
@@ -203,6 +220,25 @@ def test_wrong_content_is_sent_again(
         if held.endswith(".onnx"):
             server.phone(clean.serial).push(b"damaged", path, deadline_s=20)
     answer = bench()
+    assert isinstance(answer, BlockResult)
+    assert answer.failure is None
+
+
+def test_a_system_without_sha256sum_verifies_all_the_same(
+    server: AdbServer, tmp_path: Path
+) -> None:
+    missing = fault.CommandFails(command="^sha256sum", exit_code=127, message="not found")
+    other = tmp_path / "other.onnx"
+    other.write_bytes(MODEL.read_bytes() + b" ")
+    with phones.connected_phone(server, VirtualPhoneSpec(api_level=24)) as phone:
+        arm = make_arm(MODEL)
+        with phones.opened(server, phone, tmp_path) as device:
+            phone.faults = Faults(missing, fault.WrongContent(path="/files/"))
+            assert device.info.ort_version
+            answer = device.run_block(make_request(arm, tmp_path), arm)
+            phone.faults = Faults(missing, fault.WrongContent(path="/files/", times=None))
+            with pytest.raises(DeviceError, match="not what was sent"):
+                device.run_block(make_request(make_arm(other), tmp_path), make_arm(other))
     assert isinstance(answer, BlockResult)
     assert answer.failure is None
 
@@ -338,6 +374,75 @@ def test_a_cable_pulled_in_a_block(
     clean.plug()
     server.phone(clean.serial).wait(deadline_s=20)
     assert isinstance(bench(), BlockResult)
+
+
+STAGES = {
+    "look": "dumpsys battery",
+    "settings": "settings put",
+    "install": "package.install",
+    "probe": "instrument.*probe",
+    "verify": "^shell.*sha256sum .*onnx$",
+    "push": "^sync:",
+    "place": "^shell.*chmod 644",
+    "run": "instrument.*request",
+    "clear": r"force-stop [a-z.]+ ; rm -rf \S+ \S+$",
+}
+
+
+@pytest.mark.parametrize("stays_out", [False, True])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_cable_pulled_at_any_stage_leaves_nothing_behind(
+    server: AdbServer, tmp_path: Path, stage: str, stays_out: bool
+) -> None:
+    """The error is the device's, settings come back, and the same work then succeeds."""
+    arm = make_arm(MODEL)
+
+    def work() -> BlockResult | Death:
+        with phones.opened(server, phone, tmp_path) as device:
+            assert device.info.ort_version
+            return device.run_block(make_request(arm, tmp_path), arm)
+
+    with phones.connected_phone(server) as phone:
+        shell = server.phone(phone.serial).shell
+        shell("settings", "put", "global", STAY_ON, "0", deadline_s=20)
+        sends = stage in ("install", "push")
+        pulled = fault.CablePulled(
+            service=STAGES[stage],
+            stays_out=stays_out,
+            direction=fault.Direction.TO_PHONE if sends else fault.Direction.FROM_PHONE,
+        )
+        phone.faults = Faults(pulled)
+        with pytest.raises(DeviceError) as caught:
+            work()
+        assert isinstance(caught.value, DeviceLostError | DeviceNotReadyError)
+        assert caught.value.next_step
+        assert not (tmp_path / "out" / "result.json").exists() or stage == "clear"
+        phone.plug()
+        server.phone(phone.serial).wait(deadline_s=20)
+        answer = work()
+        assert isinstance(answer, BlockResult)
+        assert answer.failure is None
+        assert phones.setting(server, phone, STAY_ON) == "0"
+        assert changes_left(tmp_path / "state", phone.serial) == ()
+
+
+def test_an_adb_server_that_ends_in_a_block(tmp_path: Path) -> None:
+    arm = make_arm(MODEL)
+    with (
+        own_adb(next(iter(adb_programs().values()))) as adb,
+        phones.connected_phone(adb.server) as phone,
+    ):
+        shell = adb.server.phone(phone.serial).shell
+        shell("settings", "put", "global", STAY_ON, "0", deadline_s=20)
+        with phones.opened(adb.server, phone, tmp_path) as device:
+            assert device.info.ort_version
+            killer = threading.Timer(1.5, adb.kill)
+            killer.start()
+            with pytest.raises(DeviceLostError):
+                device.run_block(make_request(arm, tmp_path, Purpose.LATENCY, stop=ENDLESS), arm)
+            killer.join()
+        assert phones.setting(adb.server, phone, STAY_ON) == "0"
+        assert changes_left(tmp_path / "state", phone.serial) == ()
 
 
 def test_a_phone_that_hangs_is_lost_within_the_deadline(server: AdbServer, tmp_path: Path) -> None:

@@ -319,7 +319,10 @@ class AndroidDevice:
         stop: Words = ("am", "force-stop", job.package)
         clear: Words = ("rm", "-rf", job.remote_directory)
         status, started_at = ask_status(self._phone, before=(stop, clear))
-        self._cool_down.wait(self._check(status, lambda _: None))
+        status = self._check(status, lambda _: None)
+        cooled = self._cool_down.wait(status)
+        if cooled is not status:  # minutes may have passed, and the screen gone off
+            self._check(cooled, lambda _: None)
         self._phone.push(text, job.remote_request, deadline_s=_REQUEST_DEADLINE_S)
         stages: list[Stage] = []
         try:

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from ortlab.devices.android.asking import joined
 from ortlab.devices.android.properties import hash_lines
-from ortlab.errors import DeviceNotReadyError, StorageError
+from ortlab.errors import (
+    DeviceError,
+    DeviceLostError,
+    DeviceNotReadyError,
+    DeviceTimeoutError,
+    StorageError,
+)
 
 if TYPE_CHECKING:
     from ortlab.devices.android.adb import AdbPhone
@@ -203,15 +209,23 @@ class PhoneFiles:
             size = f"{item.size_bytes / 1e6:.0f} MB"
             self._say(f"sending {item.paths[0].name} ({size}) to {self._phone.serial}")
         for path, remote in zip(item.paths, item.remote_paths(), strict=True):
-            deadline_s = _PUSH_LEAST_S + path.stat().st_size / _SLOWEST_BYTES_PER_S
             try:
-                self._phone.push(path, remote, deadline_s=deadline_s, verify=True)
+                self._push(path, remote)
+            except (DeviceLostError, DeviceTimeoutError):
+                raise
             except DeviceNotReadyError:
                 # Models of earlier runs may fill the phone; if none were there, it stays full.
                 if not self.clean(keep):
                     raise
                 self._make_directories([f"{FILES}/{item.sha256}"])
-                self._phone.push(path, remote, deadline_s=deadline_s, verify=True)
+                self._push(path, remote)
+            except DeviceError as error:
+                self._say(f"note: {error.message}; sending it once more")
+                self._push(path, remote)
+
+    def _push(self, path: Path, remote: str) -> None:
+        deadline_s = _PUSH_LEAST_S + path.stat().st_size / _SLOWEST_BYTES_PER_S
+        self._phone.push(path, remote, deadline_s=deadline_s, verify=True)
 
 
 def _described(paths: tuple[Path, ...], stamp: tuple[tuple[int, int], ...]) -> FileSet:
