@@ -16,7 +16,9 @@ from ortlab.devices.virtual.faults import Faults
 from ortlab.devices.virtual.file_commands import FileCommands
 from ortlab.devices.virtual.filesystem import FileSystem
 from ortlab.devices.virtual.services import CommandTable
-from ortlab.devices.virtual.shell import Nothing, Shell
+from ortlab.devices.virtual.shell import Shell
+from ortlab.devices.virtual.shell_streams import Nothing
+from ortlab.devices.virtual.text_commands import TextCommands
 
 PLAIN = st.text(st.sampled_from("ab=~%+,./:@-_é"), min_size=1, max_size=4)
 ANY = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12)
@@ -41,6 +43,7 @@ def ours(text: str, directory: Path) -> tuple[int, bytes]:
     files = FileSystem(directory / "phone", 1 << 20, Faults())
     table = CommandTable(files, Faults, lambda _: None)
     table.commands.update(FileCommands(files).table())
+    table.commands.update(TextCommands(files).table())
     printed = bytearray()
 
     async def out(data: bytes) -> None:

@@ -13,8 +13,10 @@ from ortlab.devices.virtual.faults import CablePulled, CommandHangs, Faults, Sto
 from ortlab.devices.virtual.file_commands import FileCommands
 from ortlab.devices.virtual.filesystem import FileSystem, normalise
 from ortlab.devices.virtual.services import CommandTable
-from ortlab.devices.virtual.shell import Bytes, Shell
+from ortlab.devices.virtual.shell import Shell
 from ortlab.devices.virtual.shell_language import ShellSyntaxError, parse
+from ortlab.devices.virtual.shell_streams import Bytes
+from ortlab.devices.virtual.text_commands import TextCommands
 
 
 @pytest.fixture
@@ -27,6 +29,7 @@ def run(files: FileSystem, text: str, given_: bytes = b"") -> tuple[int, str, st
     unmodelled: list[str] = []
     table = CommandTable(files, Faults, unmodelled.append)
     table.commands.update(FileCommands(files).table())
+    table.commands.update(TextCommands(files).table())
     printed, failed = bytearray(), bytearray()
 
     async def out(data: bytes) -> None:

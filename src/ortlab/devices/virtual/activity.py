@@ -6,19 +6,18 @@ import asyncio
 import contextlib
 import json
 import os
-import posixpath
 import signal
 import subprocess
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from ortlab.devices.virtual.block_requests import AppError, RequestTranslator
 from ortlab.devices.virtual.faults import AppDies, CrashKind, Damage, Faults, ResultDamaged
-from ortlab.devices.virtual.filesystem import FileSystem, normalise
+from ortlab.devices.virtual.filesystem import FileSystem
 from ortlab.devices.virtual.log import PhoneLog
 from ortlab.devices.virtual.packages import BENCH_INSTRUMENTATION, InstalledPackage
 from ortlab.devices.virtual.power import Power, ThermalStatus, thermal_threshold_c
@@ -27,9 +26,7 @@ from ortlab.errors import OrtlabError
 
 _LOOK_PERIOD_S: Final = 0.02
 _KEPT_OUTPUT: Final = 16_384
-_ILLEGAL_ARGUMENT: Final = "java.lang.IllegalArgumentException"
 _ILLEGAL_STATE: Final = "java.lang.IllegalStateException"
-_FILE_NOT_FOUND: Final = "java.io.FileNotFoundException"
 _RUNTIME: Final = "java.lang.RuntimeException"
 _UNSATISFIED_LINK: Final = "java.lang.UnsatisfiedLinkError"
 _SYSTEM_PROCESS: Final = 1000
@@ -74,20 +71,6 @@ class ExitRecord:
     time_s: float
 
 
-class AppError(Exception):
-    """The app throws an exception before it runs anything.
-
-    Args:
-        kind: Class of the exception.
-        text: Its message.
-    """
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
-        self.text = text
-
-
 @dataclass(slots=True)
 class _Run:
     """A process of an app."""
@@ -129,6 +112,7 @@ class ActivityManager:
         self._program = program
         self.faults = faults
         self._directory = directory
+        self._requests = RequestTranslator(files, log, directory)
         self._runs: dict[str, _Run] = {}
         self._tasks: set[asyncio.Task[InstrumentationEnd]] = set()
         self.exits: list[ExitRecord] = []
@@ -212,9 +196,9 @@ class ActivityManager:
     async def _run_request(
         self, app: InstalledPackage, request_path: str, on_status: StatusListener
     ) -> InstrumentationEnd:
-        request = self._read_request(request_path)
+        request = self._requests.read(request_path)
         with tempfile.TemporaryDirectory(dir=self._directory) as scratch:
-            translated, output = self._translate(app, request_path, request)
+            translated, output = self._requests.translate(app, request_path, request)
             path = Path(scratch) / "request.json"
             path.write_text(json.dumps(translated), encoding="utf-8")
             run = self._start(app, str(path), Path(scratch), output)
@@ -302,93 +286,6 @@ class ActivityManager:
         if fault.crash is CrashKind.THERMAL:
             limit = thermal_threshold_c(ThermalStatus.CRITICAL)
             self._power.set_state(temperature_c=limit + _HEAT_ABOVE_LIMIT_C)
-
-    # -------------------------------------------------------------------------- requests
-
-    def _read_request(self, path: str) -> dict[str, Any]:
-        if not path.startswith("/"):
-            message = f"no request: {path!r}"
-            raise AppError(_ILLEGAL_ARGUMENT, message)
-        try:
-            text = self._files.host_path(path).read_text(encoding="utf-8")
-        except OSError as error:
-            why = f"{path}: open failed: ENOENT ({error.strerror})"
-            raise AppError(_FILE_NOT_FOUND, why) from error
-        except UnicodeDecodeError as error:
-            raise AppError(_ILLEGAL_ARGUMENT, str(error)) from error
-        if not self._files.readable_by_apps(path):
-            why = f"{path}: open failed: EACCES (Permission denied)"
-            raise AppError(_FILE_NOT_FOUND, why)
-        try:
-            request = json.loads(text)
-        except ValueError as error:
-            raise AppError(_ILLEGAL_ARGUMENT, str(error)) from error
-        if not isinstance(request, dict):
-            message = "the request is no object"
-            raise AppError(_ILLEGAL_ARGUMENT, message)
-        return request
-
-    def _translate(
-        self, app: InstalledPackage, request_path: str, request: dict[str, Any]
-    ) -> tuple[dict[str, Any], Path]:
-        """Return the request with this machine's paths, and where its results go."""
-        base = posixpath.dirname(request_path)
-        if isinstance(request.get("requests"), list):
-            pairs = [self._translate(app, request_path, item) for item in request["requests"]]
-            if not pairs:
-                message = "the batch is empty"
-                raise AppError(_ILLEGAL_ARGUMENT, message)
-            return {**request, "requests": [item for item, _ in pairs]}, pairs[-1][1]
-        try:
-            model = dict(request["model"])
-            model["path"] = self._readable(base, model["path"])
-            if model.get("custom_op_library"):
-                model["custom_op_library"] = self._library(base, model["custom_op_library"])
-            inputs = [
-                {**item, "path": self._readable(base, item["path"])} for item in request["inputs"]
-            ]
-            output = posixpath.join(base, request["output_directory"])
-        except (KeyError, TypeError) as error:
-            message = f"the request cannot be read: {error}"
-            raise AppError(_ILLEGAL_ARGUMENT, message) from error
-        place = self._output_place(app, output)
-        return {**request, "model": model, "inputs": inputs, "output_directory": str(place)}, place
-
-    def _readable(self, base: str, path: str) -> str:
-        """Return this machine's path of a file; one that the app may not open does not exist."""
-        path = posixpath.join(base, path)
-        if self._files.exists(path) and not self._files.readable_by_apps(path):
-            denied = f"avc: denied {{ read }} for name={posixpath.basename(path)!r}"
-            self._log.write("W", "audit", denied)
-            return str(self._directory / "permission-denied" / posixpath.basename(path))
-        return str(self._files.host_path(path))
-
-    def _library(self, base: str, path: str) -> str:
-        """Return this machine's path of a library; one within an APK, after ``!``, is unpacked."""
-        package, within, name = path.partition("!/")
-        if not within:
-            return self._readable(base, path)
-        place = self._directory / "libraries" / posixpath.basename(name)
-        try:
-            with zipfile.ZipFile(self._readable(base, package)) as archive:
-                content = archive.read(name)
-        except (OSError, KeyError, zipfile.BadZipFile):
-            return str(place.with_name("missing"))
-        place.parent.mkdir(exist_ok=True)
-        place.write_bytes(content)
-        return str(place)
-
-    def _output_place(self, app: InstalledPackage, output: str) -> Path:
-        """Return where results go; an app may write to directories of its own only."""
-        own = (app.media_directory, f"/data/data/{app.package.application_id}")
-        if not any(normalise(output).startswith(top + "/") for top in own):
-            why = f"{output}: open failed: EACCES (Permission denied)"
-            raise AppError(_FILE_NOT_FOUND, why)
-        place = self._files.host_path(output)
-        place.mkdir(parents=True, exist_ok=True)
-        for name in ("result.json", "progress"):
-            (place / name).unlink(missing_ok=True)
-        return place
 
     def _damage(self, directory: Path) -> None:
         """Let a fault of the script damage the result."""

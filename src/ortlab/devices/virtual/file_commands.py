@@ -14,29 +14,9 @@ from typing import Final
 
 from ortlab.devices.virtual.filesystem import FileState, FileSystem
 from ortlab.devices.virtual.shell import Call, Program
+from ortlab.devices.virtual.text_commands import divided
 
 _CHUNK: Final = 1 << 18
-
-
-def _flags(call: Call, with_value: str = "") -> tuple[set[str], dict[str, str], list[str]]:
-    """Divide arguments into letters of options, options with a value, and the rest."""
-    letters: set[str] = set()
-    values: dict[str, str] = {}
-    rest: list[str] = []
-    waiting = list(call.arguments)
-    while waiting:
-        argument = waiting.pop(0)
-        if argument == "--":
-            return letters, values, [*rest, *waiting]
-        if not argument.startswith("-") or argument == "-":
-            rest.append(argument)
-            continue
-        for position, letter in enumerate(argument[1:], start=2):
-            if letter in with_value:
-                values[letter] = argument[position:] or (waiting.pop(0) if waiting else "")
-                break
-            letters.add(letter)
-    return letters, values, rest
 
 
 class FileCommands:
@@ -55,38 +35,23 @@ class FileCommands:
         return {
             **hashes,
             "[": self._test,
-            "basename": self._basename,
             "cat": self._cat,
             "chmod": self._chmod,
             "cp": self._cp,
-            "cut": self._cut,
             "dd": self._dd,
             "df": self._df,
-            "dirname": self._dirname,
             "du": self._du,
-            "echo": self._echo,
-            "false": self._false,
             "find": self._find,
-            "grep": self._grep,
-            "head": self._head,
             "ls": self._ls,
             "mkdir": self._mkdir,
             "mv": self._mv,
-            "printf": self._printf,
             "readlink": self._readlink,
             "realpath": self._readlink,
             "rm": self._rm,
             "rmdir": self._rmdir,
-            "sleep": self._sleep,
-            "sort": self._sort,
             "stat": self._stat,
-            "sync": self._true,
-            "tail": self._tail,
             "test": self._test,
             "touch": self._touch,
-            "tr": self._tr,
-            "true": self._true,
-            "wc": self._wc,
         }
 
     # -------------------------------------------------------------------------- reading
@@ -111,7 +76,7 @@ class FileCommands:
     def _hash(self, algorithm: str) -> Program:
         async def command(call: Call) -> int:
             code = 0
-            _, _, names = _flags(call)
+            _, _, names = divided(call)
             for name in names or ("-",):
                 try:
                     digest = await self._digest(call, algorithm, name)
@@ -137,7 +102,7 @@ class FileCommands:
         return await asyncio.to_thread(compute)
 
     async def _ls(self, call: Call) -> int:
-        letters, _, names = _flags(call)
+        letters, _, names = divided(call)
         code = 0
         for name in names or ("",):
             path = call.shell.path(name)
@@ -155,7 +120,7 @@ class FileCommands:
         return code
 
     async def _stat(self, call: Call) -> int:
-        letters, values, names = _flags(call, with_value="c")
+        letters, values, names = divided(call, with_value="c")
         del letters
         code = 0
         for name in names:
@@ -186,7 +151,7 @@ class FileCommands:
         return 0
 
     async def _df(self, call: Call) -> int:
-        letters, _, names = _flags(call)
+        letters, _, names = divided(call)
         unit, head = (1024, "1K-blocks") if "h" not in letters else (1 << 20, "Size (M)")
         total = self._files.capacity_bytes // unit
         free = self._files.free_bytes() // unit
@@ -200,7 +165,7 @@ class FileCommands:
         return 0
 
     async def _du(self, call: Call) -> int:
-        _, _, names = _flags(call)
+        _, _, names = divided(call)
         for name in names or (".",):
             path = call.shell.path(name)
             if not self._files.exists(path):
@@ -213,7 +178,7 @@ class FileCommands:
     # -------------------------------------------------------------------------- changing
 
     async def _mkdir(self, call: Call) -> int:
-        letters, values, names = _flags(call, with_value="m")
+        letters, values, names = divided(call, with_value="m")
         mode = int(values.get("m", "755"), 8)
         return await self._each(
             call,
@@ -222,7 +187,7 @@ class FileCommands:
         )
 
     async def _rm(self, call: Call) -> int:
-        letters, _, names = _flags(call)
+        letters, _, names = divided(call)
 
         def remove(path: str) -> None:
             if not self._files.exists(path) and "f" in letters:
@@ -241,7 +206,7 @@ class FileCommands:
         return await self._each(call, list(call.arguments), remove)
 
     async def _chmod(self, call: Call) -> int:
-        _, _, names = _flags(call)
+        _, _, names = divided(call)
         if len(names) < 2 or not re.fullmatch(r"[0-7]{3,4}", names[0]):
             return await call.fail(f"chmod: bad mode '{names[0] if names else ''}'")
         mode = int(names[0], 8)
@@ -252,7 +217,7 @@ class FileCommands:
             self._files.check_writable(path)
             self._files.host_path(path).touch()
 
-        return await self._each(call, _flags(call)[2], touch)
+        return await self._each(call, divided(call)[2], touch)
 
     async def _mv(self, call: Call) -> int:
         return await self._transfer(call, self._files.move)
@@ -264,7 +229,7 @@ class FileCommands:
         return await self._transfer(call, copy)
 
     async def _transfer(self, call: Call, change: Callable[[str, str], None]) -> int:
-        _, _, names = _flags(call)
+        _, _, names = divided(call)
         if len(names) < 2:
             return await call.fail(f"{call.name}: Needs 2 arguments")
         destination = call.shell.path(names[-1])
@@ -307,115 +272,6 @@ class FileCommands:
             except OSError as error:
                 code = await call.fail(f"{call.name}: {name}: {error.strerror}")
         return code
-
-    # -------------------------------------------------------------------------- text
-
-    async def _echo(self, call: Call) -> int:
-        words = list(call.arguments)
-        newline, escapes = True, False
-        while words and re.fullmatch(r"-[neE]+", words[0]):
-            newline &= "n" not in words[0]
-            escapes |= "e" in words[0]
-            words.pop(0)
-        text = " ".join(words)
-        if escapes:
-            text = _unescaped(text)
-        await call.out((text + "\n" * newline).encode("utf-8", "surrogateescape"))
-        return 0
-
-    async def _printf(self, call: Call) -> int:
-        if not call.arguments:
-            return await call.fail("printf: Needs 1 argument")
-        form, values = _unescaped(call.arguments[0]), list(call.arguments[1:])
-        printed, left = _filled(form, values)
-        while left and len(left) < len(values):
-            values = left
-            more, left = _filled(form, values)
-            printed += more
-        await call.out(printed.encode("utf-8", "surrogateescape"))
-        return 0
-
-    async def _grep(self, call: Call) -> int:
-        letters, values, names = _flags(call, with_value="em")
-        pattern = values.get("e") or (names.pop(0) if names else "")
-        if "F" in letters:
-            pattern = re.escape(pattern)
-        elif "E" not in letters:
-            pattern = re.sub(r"\\([|+?(){}])", r"\1", pattern)
-        found = re.compile(pattern, re.IGNORECASE if "i" in letters else 0)
-        lines = (await self._input(call, names)).decode("utf-8", "surrogateescape").splitlines()
-        matching = [line for line in lines if bool(found.search(line)) is ("v" not in letters)]
-        if "m" in values:
-            matching = matching[: int(values["m"])]
-        if "c" in letters:
-            await call.say(str(len(matching)))
-        elif "q" not in letters:
-            for line in matching:
-                shown = found.search(line)
-                await call.say(shown[0] if "o" in letters and shown else line)
-        return 0 if matching else 1
-
-    async def _input(self, call: Call, names: list[str]) -> bytes:
-        if not names:
-            return await call.read_all()
-        return b"".join(self._files.read(call.shell.path(name)) for name in names)
-
-    async def _head(self, call: Call) -> int:
-        return await self._ends(call, lambda lines, count: lines[:count])
-
-    async def _tail(self, call: Call) -> int:
-        return await self._ends(call, lambda lines, count: lines[-count:] if count else [])
-
-    async def _ends(self, call: Call, cut: Callable[[list[bytes], int], list[bytes]]) -> int:
-        _, values, names = _flags(call, with_value="nc0123456789")
-        content = await self._input(call, names)
-        if "c" in values:
-            pieces = [content[i : i + 1] for i in range(len(content))]
-            await call.out(b"".join(cut(pieces, int(values["c"]))))
-            return 0
-        digit = next((key + value for key, value in values.items() if key.isdigit()), "10")
-        count = int(values.get("n", digit))
-        await call.out(b"".join(cut(content.splitlines(keepends=True), count)))
-        return 0
-
-    async def _wc(self, call: Call) -> int:
-        letters, _, names = _flags(call)
-        content = await self._input(call, names)
-        counts = {
-            "l": content.count(b"\n"),
-            "w": len(content.split()),
-            "c": len(content),
-        }
-        shown = [str(counts[key]) for key in counts if not letters or key in letters]
-        await call.say(" ".join([*shown, *names[:1]]))
-        return 0
-
-    async def _sort(self, call: Call) -> int:
-        letters, _, names = _flags(call)
-        lines = (await self._input(call, names)).splitlines()
-        ordered = sorted(set(lines) if "u" in letters else lines, reverse="r" in letters)
-        await call.out(b"".join(line + b"\n" for line in ordered))
-        return 0
-
-    async def _cut(self, call: Call) -> int:
-        _, values, names = _flags(call, with_value="df")
-        separator, field = values.get("d", "\t"), int(values.get("f", "1"))
-        for line in (await self._input(call, names)).decode("utf-8", "replace").splitlines():
-            parts = line.split(separator)
-            await call.say(line if len(parts) == 1 else "".join(parts[field - 1 : field]))
-        return 0
-
-    async def _tr(self, call: Call) -> int:
-        letters, _, names = _flags(call)
-        text = (await call.read_all()).decode("utf-8", "surrogateescape")
-        source = _unescaped(names[0]) if names else ""
-        if "d" in letters:
-            changed = "".join(c for c in text if c not in source)
-        else:
-            target = _unescaped(names[1]) if len(names) > 1 else source
-            changed = text.translate(str.maketrans(source, target.ljust(len(source), target[-1:])))
-        await call.out(changed.encode("utf-8", "surrogateescape"))
-        return 0
 
     # -------------------------------------------------------------------------- others
 
@@ -476,33 +332,10 @@ class FileCommands:
             raise ValueError(operator)
         return answers[operator]
 
-    async def _basename(self, call: Call) -> int:
-        name = posixpath.basename(call.arguments[0].rstrip("/"))
-        if len(call.arguments) > 1:
-            name = name.removesuffix(call.arguments[1])
-        await call.say(name)
-        return 0
-
-    async def _dirname(self, call: Call) -> int:
-        await call.say(posixpath.dirname(call.arguments[0].rstrip("/")) or ".")
-        return 0
-
     async def _readlink(self, call: Call) -> int:
-        place = self._files.host_path(call.shell.path(_flags(call)[2][-1]))
+        place = self._files.host_path(call.shell.path(divided(call)[2][-1]))
         await call.say(self._files.phone_path(place))
         return 0
-
-    async def _sleep(self, call: Call) -> int:
-        await asyncio.sleep(float(call.arguments[0]) if call.arguments else 0)
-        return 0
-
-    async def _true(self, call: Call) -> int:
-        del call
-        return 0
-
-    async def _false(self, call: Call) -> int:
-        del call
-        return 1
 
 
 def _listed(state: FileState, name: str, letters: set[str]) -> str:
@@ -538,32 +371,6 @@ def _stat_text(state: FileState, name: str, form: str | None) -> str:
         f"Access: (0{fields['%a']}/{fields['%A']})\tUid: ( 2000/   shell)\n"
         f"Modify: {when}"
     )
-
-
-def _filled(form: str, values: list[str]) -> tuple[str, list[str]]:
-    """Return a `printf` format filled once, and the values that are left."""
-    left = list(values)
-
-    def fill(match: re.Match[str]) -> str:
-        if match[0] == "%%":
-            return "%"
-        value = left.pop(0) if left else ""
-        if match[0].endswith("s"):
-            return match[0] % value
-        return match[0] % int(value or "0", 0)
-
-    return re.sub(r"%(?:%|-?0?\d*(?:\.\d+)?[sdiuxXo])", fill, form), left
-
-
-def _unescaped(text: str) -> str:
-    known = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "0": "\0", "a": "\a"}
-
-    def replace(match: re.Match[str]) -> str:
-        if match[1]:
-            return chr(int(match[1], 8) & 0xFF)
-        return known.get(match[2], match[0])
-
-    return re.sub(r"\\(?:([0-7]{3})|(.))", replace, text)
 
 
 def _like(path: str, pattern: str) -> bool:

@@ -33,6 +33,7 @@ from ortlab.devices.virtual.services import CommandTable, ServiceTable
 from ortlab.devices.virtual.spec import VirtualPhoneSpec
 from ortlab.devices.virtual.state import PhoneState, proc_files
 from ortlab.devices.virtual.system_commands import SystemCommands
+from ortlab.devices.virtual.text_commands import TextCommands
 from ortlab.devices.virtual.transport import Connection, Service, Stream
 from ortlab.errors import DeviceError, StorageError
 
@@ -259,6 +260,7 @@ class VirtualAndroidPhone:
         )
         self._commands = CommandTable(self.files, lambda: self._faults, unmodelled)
         self._commands.commands.update(FileCommands(self.files).table())
+        self._commands.commands.update(TextCommands(self.files).table())
         package_commands = PackageCommands(self.packages, self.files, self.activities)
         system = SystemCommands(
             state=self.state,

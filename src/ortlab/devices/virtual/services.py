@@ -11,7 +11,8 @@ from typing import Final
 
 from ortlab.devices.virtual.faults import CommandFails, CommandHangs, Faults
 from ortlab.devices.virtual.filesystem import FileSystem
-from ortlab.devices.virtual.shell import Bytes, Call, Program, Shell
+from ortlab.devices.virtual.shell import Call, Program, Shell
+from ortlab.devices.virtual.shell_streams import Bytes
 from ortlab.devices.virtual.sync import SyncService
 from ortlab.devices.virtual.transport import Service, Stream, StreamClosedError
 

@@ -1,4 +1,4 @@
-"""The phone's shell at work: trees of :mod:`shell_language` run against commands.
+"""The phone's shell at work: trees of :mod:`shell_tree` run against commands.
 
 Commands are coroutines that read and write byte streams. They run one after another but for
 pipelines, whose commands run side by side.
@@ -15,8 +15,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from ortlab.devices.virtual.filesystem import FileSystem, FileWriter
-from ortlab.devices.virtual.shell_language import (
+from ortlab.devices.virtual.filesystem import FileSystem
+from ortlab.devices.virtual.shell_language import ShellSyntaxError, parse
+from ortlab.devices.virtual.shell_streams import (
+    Bytes,
+    Nothing,
+    Pipe,
+    Sink,
+    Source,
+    nowhere,
+    to_file,
+)
+from ortlab.devices.virtual.shell_tree import (
     Command,
     Group,
     If,
@@ -27,53 +37,13 @@ from ortlab.devices.virtual.shell_language import (
     Pipeline,
     Redirection,
     Sequence_,
-    ShellSyntaxError,
     Simple,
     Substitution,
     Word,
-    parse,
 )
 
 NOT_FOUND: Final = 127
-_LONGEST_PIPE: Final = 64
 _MOST_TURNS: Final = 100_000
-
-
-class Source(Protocol):
-    """What a command reads."""
-
-    async def read(self, limit: int) -> bytes:
-        """Return at most ``limit`` bytes; nothing at the end."""
-        ...
-
-
-Sink = Callable[[bytes], Awaitable[None]]
-
-
-class Nothing:
-    """A source that is at its end."""
-
-    async def read(self, limit: int) -> bytes:
-        """Return nothing."""
-        del limit
-        return b""
-
-
-@dataclass(slots=True)
-class Bytes:
-    """A source of bytes that are there already."""
-
-    content: bytes
-
-    async def read(self, limit: int) -> bytes:
-        """Return the next bytes."""
-        part, self.content = self.content[:limit], self.content[limit:]
-        return part
-
-
-async def nowhere(data: bytes) -> None:
-    """Take bytes and forget them."""
-    del data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +168,7 @@ class Shell:
         source = streams.source
         for position, command in enumerate(pipeline.commands):
             last = position == len(pipeline.commands) - 1
-            pipe = _Pipe()
+            pipe = Pipe()
             out = streams.out if last else pipe.write
             part = _Streams(source=source, out=out, error=streams.error)
             tasks.append(asyncio.create_task(self._piped(command, part, None if last else pipe)))
@@ -210,7 +180,7 @@ class Shell:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _piped(self, command: Command, streams: _Streams, pipe: _Pipe | None) -> int:
+    async def _piped(self, command: Command, streams: _Streams, pipe: Pipe | None) -> int:
         shell = replace(self, variables=dict(self.variables))
         try:
             return await shell.run_command(command, streams)
@@ -346,7 +316,7 @@ class Shell:
         self.programs.files.check_writable(path)
         append = redirection.kind == ">>"
         writer = opened.enter_context(self.programs.files.open_for_writing(path, append=append))
-        return _to_file(writer)
+        return to_file(writer)
 
     # ---------------------------------------------------------------------- words
 
@@ -442,51 +412,6 @@ class Shell:
 
 class _Continue(Exception):  # noqa: N818
     pass
-
-
-class _Pipe:
-    """Bytes from one command to the next."""
-
-    def __init__(self) -> None:
-        self._parts: asyncio.Queue[bytes] = asyncio.Queue(_LONGEST_PIPE)
-        self._rest = b""
-        self._closed = asyncio.Event()
-
-    async def write(self, data: bytes) -> None:
-        if data:
-            await self._parts.put(data)
-
-    async def read(self, limit: int) -> bytes:
-        while not self._rest:
-            if not self._parts.empty():
-                self._rest = self._parts.get_nowait()
-            elif self._closed.is_set():
-                return b""
-            else:
-                await self._either()
-        part, self._rest = self._rest[:limit], self._rest[limit:]
-        return part
-
-    def close(self) -> None:
-        self._closed.set()
-
-    async def _either(self) -> None:
-        """Wait for bytes or the end."""
-        getting = asyncio.ensure_future(self._parts.get())
-        closing = asyncio.ensure_future(self._closed.wait())
-        try:
-            await asyncio.wait({getting, closing}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            closing.cancel()
-            if not getting.cancel() and not getting.cancelled():
-                self._rest = getting.result()
-
-
-def _to_file(writer: FileWriter) -> Sink:
-    async def write(data: bytes) -> None:
-        writer.write(data)
-
-    return write
 
 
 def _escaped(text: str) -> str:
