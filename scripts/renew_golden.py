@@ -48,9 +48,9 @@ def specs() -> Mapping[str, AppSpec]:
             kinds=KINDS["counter"],
             ort_package="1.23.0",
         ),
-        "hostile": AppSpec(
+        "product": AppSpec(
             name="\u202egnp.exe\nsecond line",
-            application_id="dev.example.hostile",
+            application_id="dev.example.product",
             ship=ShippedStyles.RUNTIME,
         ),
     }

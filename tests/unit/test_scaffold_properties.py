@@ -13,7 +13,7 @@ LINES = st.lists(
         st.sampled_from(
             ["# a comment", "! another", "", "   ", "a=1", "b : 2", "c 3", "d=x\\", "a"]
         ),
-        st.text(st.characters(codec="latin-1", exclude_characters="\n\r"), max_size=20),
+        st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), max_size=20),
     ),
     max_size=8,
 )
@@ -30,10 +30,10 @@ def test_any_key_and_value_come_back(key: str, value: str) -> None:
 def test_the_forms_of_the_format_are_read() -> None:
     data = (
         b"a=1\n  b : two words \nc\td\n# e=5\n!f=6\ng=long \\\n   line\nh\\ i=\\u00e9\\t\n"
-        b"j=caf\xe9\nk\nl=a\\\\\nm=last\\"
+        b"j=caf\xc3\xa9 \xf0\x9f\x90\x99\nk\nl=a\\\\\nm=last\\"
     )
     assert read_properties(data) == {
-        "a": "1", "b": "two words ", "c": "d", "g": "long line", "h i": "é\t", "j": "café",
+        "a": "1", "b": "two words ", "c": "d", "g": "long line", "h i": "é\t", "j": "café 🐙",
         "k": "", "l": "a\\", "m": "last",
     }  # fmt: skip
 
@@ -42,13 +42,13 @@ def test_the_forms_of_the_format_are_read() -> None:
 def test_a_change_reaches_its_keys_and_nothing_else(
     lines: list[str], values: dict[str, str]
 ) -> None:
-    before = "\n".join(lines).encode("latin-1")
+    before = "\n".join(lines).encode()
     merged = merge_properties(before, values, {}).data
     assert read_properties(merged) == {**read_properties(before), **values}
     again = merge_properties(merged, values, values).data
     assert again == merged
     ours = [property_line(*item) for item in values.items()]
-    rest = [line for line in merged.decode("latin-1").splitlines() if line not in ours]
+    rest = [line for line in merged.decode().split("\n") if line not in ours]
     for line in lines:
         if line.startswith(("#", "!")):
             assert line in rest
@@ -75,3 +75,7 @@ def test_a_value_the_user_changed_stays_until_another_is_asked_for() -> None:
     assert (kept.data, kept.kept) == (edited, {"app.versionCode": "7"})
     asked = merge_properties(edited, {"app.versionCode": "8"}, {"app.versionCode": "1"})
     assert (asked.data, asked.replaced) == (b"app.versionCode=8\n", ("app.versionCode",))
+
+
+def test_bytes_that_are_no_utf_8_stay_too() -> None:
+    assert merge_properties(b"a=\xff\nb=1\n", {"b": "2"}, {}).data == b"a=\xff\nb=2\n"

@@ -1,7 +1,7 @@
 """Java properties files: hostile values written, single keys changed, all else left as it is.
 
 Source of the format: the documentation of `java.util.Properties.load`. What is written here is
-ASCII, so it reads the same in Latin-1 and UTF-8; bytes of other lines pass through unchanged.
+ASCII; what others wrote is read as UTF-8, as the template does, and passes through byte for byte.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-_ENCODING: Final = "latin-1"  # every byte is a character, and comes back as it was
+_ENCODING: Final = "utf-8"
+_ERRORS: Final = "surrogateescape"  # bytes that are no UTF-8 come back as they were
 _PRINTABLE: Final = range(0x20, 0x7F)
 _ESCAPES: Final = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f"}
+_UNESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
 _SPACE: Final = " \t\f"
 _NATURAL_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)?")
 _UNICODE_DIGITS: Final = 4
@@ -84,7 +86,7 @@ def merge_properties(
     }
     end = "\r\n" if any(line.text.endswith("\r\n") for line in lines) else "\n"
     return Merged(
-        data="".join(_changed(lines, changes, end)).encode(_ENCODING),
+        data="".join(_changed(lines, changes, end)).encode(_ENCODING, _ERRORS),
         kept=kept,
         replaced=replaced,
     )
@@ -130,7 +132,7 @@ def _escaped(text: str, special: str, *, leading: str = "") -> str:
 
 
 def _lines(data: bytes) -> list[_Line]:
-    natural = [text for text in _NATURAL_LINE.findall(data.decode(_ENCODING)) if text]
+    natural = [text for text in _NATURAL_LINE.findall(data.decode(_ENCODING, _ERRORS)) if text]
     lines: list[_Line] = []
     at = 0
     while at < len(natural):
@@ -166,20 +168,17 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _unescaped(text: str) -> str:
-    units: list[int] = []
+    units = b""
     at = 0
     while at < len(text):
-        if text[at] != "\\" or at + 1 == len(text):
-            units.append(ord(text[at]))
+        char, at = text[at], at + 1
+        if char == "\\" and at < len(text):
+            digits = text[at + 1 : at + 1 + _UNICODE_DIGITS]
+            if text[at] == "u" and re.fullmatch(r"[0-9A-Fa-f]{4}", digits):
+                units += bytes.fromhex(digits)
+                at += 1 + _UNICODE_DIGITS
+                continue
+            char = _UNESCAPES.get(text[at], text[at])
             at += 1
-            continue
-        letter = text[at + 1]
-        digits = text[at + 2 : at + 2 + _UNICODE_DIGITS]
-        if letter == "u" and re.fullmatch(r"[0-9A-Fa-f]{4}", digits):
-            units.append(int(digits, 16))
-            at += 2 + _UNICODE_DIGITS
-            continue
-        units.append(ord({"n": "\n", "r": "\r", "t": "\t", "f": "\f"}.get(letter, letter)))
-        at += 2
-    data = b"".join(unit.to_bytes(2, "big") for unit in units)
-    return data.decode("utf-16-be", "surrogatepass")
+        units += char.encode("utf-16-be", "surrogatepass")
+    return units.decode("utf-16-be", "surrogatepass")
