@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ortlab.domain import Arm, Block, Experiment, Outcome, ParityStatus
 from ortlab.replay import prove_replay, replay_as_asked
 from ortlab.statistics import median
-from ortlab.wire import Purpose
+from ortlab.wire import DeathKind, Purpose
 
 MOST_CRASHES = 2
 """Failed or died blocks after which an arm gets no more blocks."""
@@ -109,7 +109,7 @@ def complete_rounds(experiment: Experiment, blocks: Sequence[Block]) -> int:
 def exclusions(experiment: Experiment, blocks: Iterable[Block]) -> dict[str, str]:
     """Return the arms that get no further blocks, each with the reason in a sentence.
 
-    An arm is excluded when its parity or profile block failed, when its outputs are out of
+    An arm is excluded when its parity or profile block failed, or died twice, when its outputs are out of
     tolerance, when the executed operators contradict the replay it asks for, and after
     ``MOST_CRASHES`` failed latency, memory or cold-start blocks.
     """
@@ -120,7 +120,7 @@ def exclusions(experiment: Experiment, blocks: Iterable[Block]) -> dict[str, str
         arm = arms.get(block.arm_id)
         if arm is None:
             continue
-        if block.outcome is not Outcome.OK:
+        if block.outcome is not Outcome.OK and block.purpose in _REPEATED:
             crashes[arm.arm_id] += 1
         reason = _exclusion(arm, block, crashes[arm.arm_id])
         if reason:
@@ -128,7 +128,23 @@ def exclusions(experiment: Experiment, blocks: Iterable[Block]) -> dict[str, str
     return reasons
 
 
+def is_tried_again(block: Block) -> bool:
+    """Whether a parity or profile block ended in a way that another attempt may not.
+
+    A system that ends an app, a cable or a damaged file happen once; one that hangs costs its whole
+    deadline, and a failure that the runner told will be told again.
+    """
+    return (
+        block.purpose not in _REPEATED
+        and block.attempt == 0
+        and block.death is not None
+        and block.death.kind is not DeathKind.DEADLINE
+    )
+
+
 def _exclusion(arm: Arm, block: Block, crashes: int) -> str:
+    if is_tried_again(block):
+        return ""
     if block.outcome is not Outcome.OK:
         what = f"{block.purpose.replace('_', '-')} block {block.outcome}: {failure_text(block)}"
         if block.purpose not in _REPEATED:

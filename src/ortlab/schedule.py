@@ -6,7 +6,8 @@ look's alpha; the rounds end when all are decided or at the last look. Memory an
 follow. Resuming is asking again with what is on disk. Source: `docs/method.md`, "Planned looks".
 
 A crash is data: a failed block is recorded and not repeated, its round is incomplete for that arm,
-and after `rounds.MOST_CRASHES` failures the arm gets no more blocks. A disturbed round is repeated
+and after `rounds.MOST_CRASHES` failures the arm gets no more blocks. Only a parity or profile block
+that died is tried once more, since the whole arm hangs on it. A disturbed round is repeated
 at once, at most ``rule.extra_attempts`` times; when two rounds stayed disturbed through all their
 attempts, the disturbance is a state of the machine rather than an event, and later rounds are
 marked without being repeated.
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ortlab.domain import Block, Experiment, Verdict
-from ortlab.rounds import disturbed_attempts, exclusions, log_ratios
+from ortlab.rounds import disturbed_attempts, exclusions, is_tried_again, log_ratios
 from ortlab.statistics import balanced_order, decide
 from ortlab.wire import Purpose
 
@@ -104,6 +105,8 @@ def next_block(experiment: Experiment, blocks: Sequence[Block]) -> NextBlock | D
         excluded=exclusions(experiment, blocks),
     )
     counts = experiment.counts
+    if step := _another_attempt(record):
+        return step
     for purpose, count in ((Purpose.PARITY, counts.parity), (Purpose.PROFILE, counts.profile)):
         if step := _repetition(record, purpose, count):
             return step
@@ -138,6 +141,15 @@ def rounds_done(experiment: Experiment, blocks: Sequence[Block]) -> int:
 def _repetition(record: _Record, purpose: Purpose, count: int) -> NextBlock | None:
     steps = (record.missing(purpose, index) for index in range(count))
     return next((step for step in steps if step), None)
+
+
+def _another_attempt(record: _Record) -> NextBlock | None:
+    """Return the second attempt at a parity or profile block whose first one died."""
+    for block in filter(is_tried_again, record.blocks):
+        key = (block.purpose, block.round_index, block.attempt + 1, block.arm_id)
+        if key not in record.keys:
+            return _step(*key)
+    return None
 
 
 def _next_in_rounds(record: _Record) -> NextBlock | Done:

@@ -383,7 +383,7 @@ class SimulatedDevice:
         """Answer one request."""
         if purpose is Purpose.LATENCY:
             return latency_block(arm, round_index, self.samples_ns(arm.arm_id), attempt=attempt)
-        return side_block(arm, purpose, round_index)
+        return side_block(arm, purpose, round_index, attempt=attempt)
 
 
 def simulate(
