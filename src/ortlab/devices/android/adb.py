@@ -276,7 +276,7 @@ class AdbServer:
 _REMOTE_START = "adb -a nodaemon server start"
 _WIRELESS = (
     "check that the phone is awake, in the same network, and that Developer options, Wireless "
-    "debugging shows this address and port"
+    "debugging shows this address and port; the first time, pair it there: adb pair HOST:PORT"
 )
 
 

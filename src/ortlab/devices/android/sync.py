@@ -60,7 +60,7 @@ class RemoteFile:
     Attributes:
         path: On the phone.
         mode: Type and permissions as in ``st_mode``.
-        size_bytes: Modulo 4 GiB on phones before Android 9.
+        size_bytes: Modulo 4 GiB on phones before Android 8.
         modified_s: Seconds since 1970.
     """
 
