@@ -100,9 +100,13 @@ class Adb:
         found = re.search(rf"^{re.escape(serial)}\s+(.*)$", self.output("devices"), re.MULTILINE)
         return found[1].strip() if found else "absent"
 
-    def connect(self, phone: VirtualAndroidPhone, state: str = "device") -> None:
-        self("connect", phone.address)
-        until(lambda: self.state(phone.serial) == state)
+    def connect(self, phone: VirtualAndroidPhone) -> None:
+        def connected() -> bool:
+            # adb may still take a phone that it just let go of for connected.
+            self("connect", phone.address)
+            return self.state(phone.serial) == "device"
+
+        until(connected)
 
 
 def until(condition: Callable[[], bool], deadline_s: float = 30) -> None:
