@@ -58,7 +58,11 @@ public class BlockRunner(
         return batch.map { answer(it, base, System.nanoTime(), true, progress) }
     }
 
-    /** Describes machine and runtime as one line of JSON; the runtime's facts stand in `runtime`. */
+    /**
+     * Describes machine and runtime as one line of JSON; the runtime's facts stand in `runtime`.
+     *
+     * @throws IllegalStateException the runtime may not be started, because its telemetry is on.
+     */
     public fun probe(): String = probeJson(platform)
 
     /** The state of the device as one line of JSON; takes a tenth of a second to see how busy it is. */

@@ -53,7 +53,7 @@ private fun say(ask: () -> String): Int =
         System.out.write("${ask()}\n".toByteArray())
         System.out.flush()
         0
-    } catch (error: RefusedException) {
+    } catch (error: IllegalStateException) {
         complain(listOfNotNull(error.message))
     }
 

@@ -90,7 +90,9 @@ private fun levelOf(level: OptimizationLevel): SessionOptions.OptLevel =
         ?: throw RefusedException(FailureKind.UNSUPPORTED, "this release of ONNX Runtime has no ${level.runtimeName}")
 
 private fun threads(count: Long): Int {
-    if (count > Int.MAX_VALUE) throw RefusedException(FailureKind.UNSUPPORTED, "$count are more threads than an Int holds")
+    if (count > Int.MAX_VALUE) {
+        throw RefusedException(FailureKind.UNSUPPORTED, "$count are more threads than the Java API takes")
+    }
     return count.toInt()
 }
 

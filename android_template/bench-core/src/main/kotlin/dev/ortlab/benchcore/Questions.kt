@@ -6,7 +6,12 @@ private const val LOAD_SAMPLE_MS = 100L
 
 /** Returns machine and runtime as one line of JSON. */
 internal fun probeJson(platform: Platform): String {
-    val runtime = startRuntime(platform, sharesProcess = false).facts
+    val runtime =
+        try {
+            startRuntime(platform, sharesProcess = false).facts
+        } catch (error: RefusedException) {
+            throw IllegalStateException(error.message, error)
+        }
     return wireJson.encodeToString(describeMachine(runtime))
 }
 

@@ -16,7 +16,7 @@ internal fun passable(
     what: String,
 ): String {
     if (!isPassable(text)) {
-        throw RefusedException(FailureKind.UNSUPPORTED, "$what has characters that the Java API does not pass on: $text")
+        throw RefusedException(FailureKind.UNSUPPORTED, "$what has characters that Java does not pass on: $text")
     }
     return text
 }

@@ -119,7 +119,7 @@ internal fun encodeStrings(texts: List<String>): ByteBuffer {
  */
 internal fun readDirect(file: File): ByteBuffer =
     FileInputStream(file).use { stream ->
-        val data = ByteBuffer.allocateDirect(bufferSize(stream.channel.size(), file)).order(ByteOrder.nativeOrder())
+        val data = directBuffer(bufferSize(stream.channel.size(), file))
         val filling = data.duplicate()
         while (filling.hasRemaining()) {
             if (stream.channel.read(filling) < 0) throw IOException("$file is shorter than it was a moment ago")

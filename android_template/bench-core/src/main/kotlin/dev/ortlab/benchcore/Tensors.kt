@@ -52,15 +52,17 @@ internal fun createTensor(
             OnnxTensor.createTensor(environment, texts.onEach { passable(it, "input $name") }, shape)
         } else {
             checkElements(data, tensor.elementType, tensor.shape)
-            createTensor(environment, tensor.elementType, shape, data)
-                ?: throw RefusedException(FailureKind.UNSUPPORTED, uncreatable(tensor))
+            createTensor(environment, tensor.elementType, shape, data) ?: throw uncreatable(tensor)
         }
     } catch (error: InvalidTensorException) {
         throw RefusedException(FailureKind.INVALID_INPUT, "${tensor.name}: ${error.message}", cause = error)
     }
 }
 
-private fun uncreatable(tensor: TensorFile) = "${tensor.name}: the runtime's Java API cannot make tensors of ${tensor.elementType.wireName}"
+private fun uncreatable(tensor: TensorFile): RefusedException {
+    val type = tensor.elementType.wireName
+    return RefusedException(FailureKind.UNSUPPORTED, "${tensor.name}: the Java API cannot make tensors of $type")
+}
 
 /** Returns a tensor that uses a direct buffer, or null where the Java API has none of this type. */
 internal fun createTensor(
@@ -69,9 +71,9 @@ internal fun createTensor(
     shape: LongArray,
     data: ByteBuffer,
 ): OnnxTensor? {
-    fun ofBytes(runtimeType: OnnxJavaType) = OnnxTensor.createTensor(environment, data, shape, runtimeType)
+    fun ofBytes(type: OnnxJavaType) = OnnxTensor.createTensor(environment, data, shape, type)
 
-    fun ofShorts(runtimeType: OnnxJavaType) = OnnxTensor.createTensor(environment, data.asShortBuffer(), shape, runtimeType)
+    fun ofShorts(type: OnnxJavaType) = OnnxTensor.createTensor(environment, data.asShortBuffer(), shape, type)
 
     return when (type) {
         ElementType.FLOAT -> OnnxTensor.createTensor(environment, data.asFloatBuffer(), shape)
@@ -144,4 +146,7 @@ private fun unsupported(
 ) = RefusedException(FailureKind.UNSUPPORTED, "output $name $complaint", Stage.READ_OUTPUT)
 
 /** Returns memory outside the heap for an output, in native byte order. */
-internal fun directBuffer(sizeBytes: Int): ByteBuffer = ByteBuffer.allocateDirect(sizeBytes).order(ByteOrder.nativeOrder())
+internal fun directBuffer(sizeBytes: Int): ByteBuffer {
+    val buffer = ByteBuffer.allocateDirect(sizeBytes)
+    return buffer.order(ByteOrder.nativeOrder())
+}

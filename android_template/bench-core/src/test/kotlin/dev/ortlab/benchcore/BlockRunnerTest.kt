@@ -129,5 +129,10 @@ internal class BlockRunnerTest {
     }
 
     /** JSON in ASCII, which can hold half a surrogate pair. */
-    private fun escaped(json: String) = json.map { if (it < '\u007f') "$it" else "\\u%04x".format(it.code) }.joinToString("")
+    private fun escaped(json: String): String =
+        buildString {
+            for (character in json) {
+                if (character < '\u007f') append(character) else append("\\u%04x".format(character.code))
+            }
+        }
 }
