@@ -68,9 +68,11 @@ def one_type(name: str) -> onnx.ModelProto:
 
 
 def all_types() -> onnx.ModelProto:
-    """One input and output of every type, of open shapes that share a dimension."""
+    """One input and output of every type that numpy has, of open shapes that share a dimension."""
     inputs, outputs, nodes = [], [], []
     for name, kind in ONNX_TYPES.items():
+        if name == "bfloat16":
+            continue
         inputs.append(value(f"{name}_in", kind, ["n", None]))
         outputs.append(value(f"{name}_out", kind, ["n", None]))
         nodes.append(helper.make_node("Identity", [f"{name}_in"], [f"{name}_out"]))

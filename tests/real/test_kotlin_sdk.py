@@ -65,8 +65,6 @@ def made_up(prepared: PreparedModel, directory: Path) -> tuple[TensorFile, ...]:
     tensors = []
     for index, tensor in enumerate(prepared.original.inputs):
         numbers: Any = np.random.default_rng(index).integers(0, 2, (2, 3))
-        if tensor.element_type == "string":
-            numbers = np.array([f"é{number}" for number in numbers.flat], object).reshape(2, 3)
         array = numbers.astype(numpy_type(tensor.element_type))
         path = f"made-up-{index}.bin"
         tensors.append(write_tensor(directory / path, tensor.name, array, tensor.element_type))
@@ -162,21 +160,20 @@ def reference(workspace: Workspace, name: str) -> dict[str, Any]:
 
     given = next(m for m in workspace.models if m.prepared == workspace.prepared[name])
     session = onnxruntime.InferenceSession(str(workspace.directory / f"{name}.onnx"))
-    feeds, bits = {}, {}
-    for asset in given.sample:
-        array = read_tensor(replace(asset.tensor, path=asset.asset_path), workspace.assets)
-        if asset.tensor.element_type == "bfloat16":
-            output = {"x": "y"}.get(asset.tensor.name, "bfloat16_out")
-            bits[output] = array
-            feeds[asset.tensor.name] = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(
-                array.view(np.uint16), TensorProto.BFLOAT16
-            )
-        else:
-            feeds[asset.tensor.name] = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+    (asset,) = given.sample
+    array = read_tensor(replace(asset.tensor, path=asset.asset_path), workspace.assets)
+    bits = {}
+    if asset.tensor.element_type == "bfloat16":
+        bits = {"y": array}
+        kind = TensorProto.BFLOAT16
+        value = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), kind)
+    else:
+        value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+    feeds = {asset.tensor.name: value}
     names = [output.name for output in session.get_outputs()]
     wanted = [name for name in names if name not in bits]
     found = session.run_with_ort_values(wanted, feeds)
-    answers = bits | {n: value.numpy() for n, value in zip(wanted, found, strict=True)}
+    answers = bits | {n: answer.numpy() for n, answer in zip(wanted, found, strict=True)}
     return {name: answers[name] for name in names}
 
 

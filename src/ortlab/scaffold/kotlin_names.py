@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 MAXIMUM_IDENTIFIER_LENGTH: Final = 32
-MAXIMUM_COMMENT_LENGTH: Final = 48
+MAXIMUM_COMMENT_LENGTH: Final = 40
 
 HARD_KEYWORDS: Final = frozenset({
     "as", "break", "class", "continue", "do", "else", "false", "for", "fun", "if", "in",

@@ -35,7 +35,7 @@ internal object RuntimeNames {
         val replaced = names.filter { of(it) != it }
         if (replaced.isEmpty()) return model
         val copy = ByteBuffer.allocateDirect(model.remaining()).order(ByteOrder.nativeOrder())
-        copy.put(model.duplicate()).flip()
+        copy.duplicate().put(model.duplicate())
         for (name in replaced) replace(copy, framed(name), framed(of(name)))
         return copy
     }
