@@ -15,16 +15,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import adbutils
+import numpy as np
 import pytest
-from device_contract import MODEL, DeviceContract, make_arm, make_request
+from device_contract import MODEL, VALUES, DeviceContract, make_arm, make_request
 
 from apk_writer import Element, Writer, make_apk, signing_block
 from ortlab import codec
 from ortlab.devices.virtual import (
+    KotlinCore,
     PythonRunner,
     SleepingProgram,
     VirtualAndroidPhone,
@@ -57,6 +59,7 @@ from ortlab.devices.virtual.faults import (
 from ortlab.devices.virtual.power import HeatModel
 from ortlab.domain import Device
 from ortlab.errors import DeviceError, UsageError
+from ortlab.tensors import read_tensor
 from ortlab.wire import BlockResult, Purpose, Stage
 
 PACKAGE = "com.example.reader.bench"
@@ -837,6 +840,31 @@ def test_a_real_package_runs_the_program_of_the_phone(new_adb: Adb, tmp_path: Pa
         result = json.loads(new_adb.shell(f"cat {MEDIA}/blocks/b/result.json"))
         assert result["runtime"]["language"] == "python"
         assert "the benchmark is the python program" in new_adb.output("logcat", "-d")
+
+
+@pytest.mark.requires("kotlin")
+def test_the_kotlin_core_runs_as_the_app(new_adb: Adb, tmp_path: Path) -> None:
+    from android import core, toolchain
+
+    java = shutil.which("java")
+    assert java is not None
+    program = KotlinCore(java, toolchain.classpath(*core.core_jars()))
+    with VirtualAndroidPhone(program=program) as phone:
+        new_adb.connect(phone)
+        new_adb.environment["ANDROID_SERIAL"] = phone.serial
+        new_adb.output("install", make_app(tmp_path / "app.apk"))
+        said = instrument(new_adb, block_request(new_adb, tmp_path))
+        assert "INSTRUMENTATION_STATUS: stage=close\n" in said
+        new_adb.output("pull", f"{MEDIA}/blocks/b", tmp_path / "b")
+        text = (tmp_path / "b" / "result.json").read_bytes()
+        result = codec.from_json(BlockResult, text, source="the result")
+        assert result.runtime is not None
+        assert result.runtime.language == "kotlin"
+        (output,) = (replace(o, path=str(tmp_path / "b" / o.path)) for o in result.outputs)
+        np.testing.assert_array_equal(read_tensor(output), VALUES * 2)
+        assert "the benchmark is the kotlin program" in new_adb.output("logcat", "-d")
+        new_adb("disconnect", phone.address)
+        assert phone.unmodelled == ()
 
 
 # ------------------------------------------------------------------------------ strangers

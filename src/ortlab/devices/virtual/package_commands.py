@@ -46,6 +46,7 @@ class PackageCommands:
             "install-commit": self._commit,
             "install-create": self._create,
             "install-write": self._write,
+            "install-incremental": self._incremental,
             "list": self._list,
             "path": self._path,
             "revoke": self._quiet,
@@ -114,6 +115,13 @@ class PackageCommands:
         if session is not None:
             self._packages.abandon(session)
         return await self._succeed(call)
+
+    async def _incremental(self, call: Call) -> int:
+        """Refuse, as phones without the incremental file system do; adb then streams."""
+        await call.say(
+            "Failure [INSTALL_FAILED_INTERNAL_ERROR: Incremental installation not allowed]"
+        )
+        return 1
 
     async def _finish(self, call: Call, session: InstallSession) -> int:
         try:
