@@ -253,9 +253,12 @@ def experiment_of(sizes: Mapping[str, int]) -> Experiment:
 def test_recommendation(
     sizes: dict[str, int], ratios: dict[str, list[float]], expected: str | None, word: str
 ) -> None:
-    analysis = analyze(simulated.run_with_ratios(experiment_of(sizes), ratios))
+    experiment = experiment_of(sizes)
+    analysis = analyze(simulated.run_with_ratios(experiment, ratios))
     assert analysis.finished
     assert analysis.recommendation.arm_id == expected
+    style = experiment.arm(expected).style if expected else None
+    assert analysis.recommendation.style is style
     assert word in analysis.recommendation.sentence
     if expected:
         assert any("File size" in line for line in analysis.recommendation.evidence)

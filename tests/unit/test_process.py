@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -63,3 +64,10 @@ def test_what_was_not_recorded_does_not_exist_but_is_remembered() -> None:
     with pytest.raises(ToolchainError, match="nothing was recorded for gradle 'a b'"):
         processes.run(Command(arguments=("gradle", "a b"), deadline_s=1))
     assert len(processes.commands) == 1
+
+
+def test_a_recording_prints_into_the_file_that_a_program_would(tmp_path: Path) -> None:
+    processes = RecordedProcesses([(lambda _: True, completed(1, stdout="BUILD FAILED\n"))])
+    path = tmp_path / "all.txt"
+    processes.run(Command(arguments=("gradle",), deadline_s=1, output_path=path))
+    assert path.read_text() == "BUILD FAILED\n"
