@@ -23,9 +23,10 @@ from ortlab.devices.android import AndroidDevice, AndroidOptions, Limits, phone_
 from ortlab.devices.android.adb import AdbServer
 from ortlab.devices.android.files import FILES
 from ortlab.devices.android.journal import changes_left
-from ortlab.devices.virtual import VirtualAndroidPhone, VirtualPhoneSpec
+from ortlab.devices.virtual import KotlinCore, VirtualAndroidPhone, VirtualPhoneSpec
 from ortlab.devices.virtual import faults as fault
 from ortlab.devices.virtual.faults import Faults
+from ortlab.devices.virtual.programs import find_java
 from ortlab.domain import Device, DeviceKind
 from ortlab.errors import (
     DeviceError,
@@ -108,6 +109,25 @@ def device(
 
 class TestVirtualPhone(DeviceContract):
     """A virtual phone passes what every device must, old system or new."""
+
+
+@pytest.mark.requires("kotlin")
+class TestVirtualPhoneWithTheKotlinCore(DeviceContract):
+    """Likewise with the program that real phones run."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def device(
+        cls, server: AdbServer, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Device]:
+        from android.core import core_classpath
+
+        program = KotlinCore(find_java() or "java", core_classpath())
+        with (
+            phones.connected_phone(server, program=program) as phone,
+            phones.opened(server, phone, tmp_path_factory.mktemp("kotlin")) as device,
+        ):
+            yield device
 
 
 def test_a_phone_describes_itself(opened: AndroidDevice, phone: VirtualAndroidPhone) -> None:
