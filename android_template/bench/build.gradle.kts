@@ -7,12 +7,21 @@ val app = rootProject.extra["app"] as Map<String, String>
 
 android {
     namespace = "dev.ortlab.bench"
-    compileSdk = libs.versions.compileSdk.get().toInt()
+    compileSdk =
+        libs.versions.compileSdk
+            .get()
+            .toInt()
 
     defaultConfig {
         applicationId = app.getValue("app.id") + ".bench"
-        minSdk = libs.versions.minSdk.get().toInt()
-        targetSdk = libs.versions.targetSdk.get().toInt()
+        minSdk =
+            libs.versions.minSdk
+                .get()
+                .toInt()
+        targetSdk =
+            libs.versions.targetSdk
+                .get()
+                .toInt()
         versionCode = app.getValue("app.versionCode").toInt()
         versionName = app.getValue("app.versionName")
     }
@@ -32,7 +41,11 @@ android {
     }
 
     sourceSets.named("main") {
-        jniLibs.directories += rootProject.layout.buildDirectory.dir("customOps").get().asFile.path
+        jniLibs.directories +=
+            rootProject.layout.buildDirectory
+                .dir("customOps")
+                .get()
+                .asFile.path
     }
 
     // Uncompressed and aligned to 16 KB pages; the system maps the libraries where they lie.

@@ -6,10 +6,16 @@ val generated = layout.projectDirectory.dir("src/generated")
 
 android {
     namespace = "dev.ortlab.sdk"
-    compileSdk = libs.versions.compileSdk.get().toInt()
+    compileSdk =
+        libs.versions.compileSdk
+            .get()
+            .toInt()
 
     defaultConfig {
-        minSdk = libs.versions.minSdk.get().toInt()
+        minSdk =
+            libs.versions.minSdk
+                .get()
+                .toInt()
         consumerProguardFiles("consumer-rules.pro")
     }
 
@@ -26,7 +32,11 @@ android {
     sourceSets.named("main") {
         kotlin.directories += generated.dir("kotlin").asFile.path
         assets.directories += generated.dir("assets").asFile.path
-        jniLibs.directories += rootProject.layout.buildDirectory.dir("customOps").get().asFile.path
+        jniLibs.directories +=
+            rootProject.layout.buildDirectory
+                .dir("customOps")
+                .get()
+                .asFile.path
     }
 
     publishing {

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from android import core, toolchain
@@ -172,9 +172,9 @@ def _quoted(text: str) -> str:
 def _manifest(project: Path, module: str, application_id: str, work: Path) -> Path:
     """Return the manifest as Gradle's merger would leave it where no library adds anything."""
     for prefix, uri in (("android", ANDROID_XML), ("tools", TOOLS_XML)):
-        ElementTree.register_namespace(prefix, uri)
+        ET.register_namespace(prefix, uri)
     source = (project / module / "src/main/AndroidManifest.xml").read_text(encoding="utf-8")
-    root = ElementTree.fromstring(source.replace("${applicationId}", application_id))
+    root = ET.fromstring(source.replace("${applicationId}", application_id))
     root.set("package", application_id)
     for parent in list(root.iter()):
         for child in list(parent):
@@ -184,7 +184,7 @@ def _manifest(project: Path, module: str, application_id: str, work: Path) -> Pa
         for name in [key for key in element.attrib if key.startswith(f"{{{TOOLS_XML}}}")]:
             del element.attrib[name]
     path = work / "AndroidManifest.xml"
-    ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
     return path
 
 
