@@ -37,6 +37,7 @@ EXPECTED = {
         "not accepted for platforms;android-36, build-tools;36.0.0",
         'sdkmanager "platforms;android-36" "build-tools;36.0.0"',
     ),
+    "local_aar": ("an AAR of your own cannot go into the AAR of :sdk", "build :app or :bench"),
     "lock": ("another Gradle holds journal cache", "./gradlew --stop"),
     "manifest": ("minSdkVersion 21 cannot be smaller than version 24", "AndroidManifest.xml"),
     "new_java": ("do not fit together", "JDK 17"),

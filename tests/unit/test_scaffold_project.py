@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ from ortlab.domain import (
     PreparedModel,
     ReleaseVerdict,
     ReplayAnswer,
+    StateKind,
     TensorSpec,
 )
 from ortlab.errors import ModelError, OrtlabError, StorageError, UsageError
@@ -303,7 +305,33 @@ def test_a_damaged_record_is_told(workshop: Workshop) -> None:
         workshop.generate()
 
 
+@pytest.mark.parametrize("path", ["../precious.txt", "/etc/passwd", ""])
+def test_a_record_cannot_reach_outside(workshop: Workshop, path: str) -> None:
+    workshop.generate()
+    write(workshop.project.parent, "precious.txt", b"precious")
+    place = workshop.project / ".ortlab/generated.json"
+    record = json.loads(place.read_bytes())
+    record["files"][path] = hashlib.sha256(b"precious").hexdigest()
+    place.write_text(json.dumps(record))
+    with pytest.raises(StorageError, match="names files outside it"):
+        workshop.generate()
+    assert (workshop.project.parent / "precious.txt").exists()
+
+
 # ------------------------------------------------------------------------------ what is shipped
+
+
+def test_a_file_that_is_missing_is_told(workshop: Workshop) -> None:
+    (workshop.prepared_directory / "variants/fixed-arm.ort").unlink()
+    with pytest.raises(ModelError, match=r"fixed-arm\.ort: No such file") as missing:
+        workshop.generate()
+    assert missing.value.next_step == "prepare the model again"
+
+
+def test_a_state_is_no_part_of_the_sample(workshop: Workshop) -> None:
+    spec = replace(SPEC, kinds={"y": StateKind(input_name="x")})
+    parts = android_parts(workshop.prepared, workshop.prepared_directory, spec)
+    assert not any("sample/" in path for path in parts.files)
 
 
 def test_packages_and_libraries_travel_with_the_project(workshop: Workshop, tmp_path: Path) -> None:

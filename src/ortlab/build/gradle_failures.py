@@ -262,6 +262,12 @@ _RULES: Final = (
     ),
     # the project
     _rule(
+        r"Direct local \.aar file dependencies are not supported when building an AAR",
+        "an AAR of your own cannot go into the AAR of :sdk",
+        "build :app or :bench, which may; or publish your AAR to a Maven repository of the project"
+        " and give ort.android its version",
+    ),
+    _rule(
         r"Timeout waiting to lock (?P<what>[^.\n]+)",
         "another Gradle holds {what}",
         "wait until it is done, or stop it with ./gradlew --stop",

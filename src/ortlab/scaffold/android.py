@@ -15,7 +15,8 @@ from ortlab.domain import (
     AppSpec,
     GeneratedApp,
     PreparedModel,
-    Sample,
+    StateKind,
+    TensorKind,
     Variant,
 )
 from ortlab.errors import ModelError, ToolchainError, UsageError
@@ -26,7 +27,6 @@ from ortlab.scaffold.native import OrtPackage, check_library, ort_package
 from ortlab.scaffold.project import write_project
 from ortlab.scaffold.record import ProjectPlan
 from ortlab.scaffold.ship import shipped_variants
-from ortlab.wire import TensorFile
 
 TEMPLATE: Final = "android_template"
 SETTINGS: Final = "app.properties"
@@ -171,7 +171,7 @@ def _model(
     for variant in variants:
         source = directory / variant.path
         path = f"{folder}/{_asset_name(variant.variant_id)}{Path(variant.path).suffix}"
-        size_bytes = source.stat().st_size
+        size_bytes = _size_of(prepared, source)
         _check_file(prepared, variant, size_bytes)
         assets[f"{GENERATED}/assets/{path}"] = Content.at(source, sha256=variant.sha256)
         shipped.append(
@@ -186,9 +186,17 @@ def _model(
             " and app bundles up to 200 MB, compressed; ship one style, or fetch the model after"
             " installation"
         )
-    sample = _sample(prepared, directory, folder, assets, notes)
+    sample = _sample(prepared, directory, spec.kinds, folder, assets, notes)
     model = ModelForSdk(prepared=prepared, variants=tuple(shipped), kinds=spec.kinds, sample=sample)
     return model, assets, notes
+
+
+def _size_of(prepared: PreparedModel, path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        message = f"cannot generate an app for {prepared.name}: {path}: {error.strerror or error}"
+        raise ModelError(message, next_step="prepare the model again") from error
 
 
 def _check_file(prepared: PreparedModel, variant: Variant, size_bytes: int) -> None:
@@ -209,16 +217,18 @@ def _check_file(prepared: PreparedModel, variant: Variant, size_bytes: int) -> N
 def _sample(
     prepared: PreparedModel,
     directory: Path,
+    kinds: Mapping[str, TensorKind],
     folder: str,
     assets: dict[str, Content],
     notes: list[str],
 ) -> tuple[SampleAsset, ...]:
-    """Add the inputs that the app can try the model with."""
+    """Add the inputs that the app can try the model with; a state is none of them."""
     if not prepared.samples:
         return ()
-    sample: Sample = prepared.samples[0]
-    paths = [directory / tensor.path for tensor in sample.inputs]
-    total = sum(path.stat().st_size for path in paths)
+    states = {kind.input_name for kind in kinds.values() if isinstance(kind, StateKind)}
+    inputs = [tensor for tensor in prepared.samples[0].inputs if tensor.name not in states]
+    paths = [directory / tensor.path for tensor in inputs]
+    total = sum(_size_of(prepared, path) for path in paths)
     if total > LARGEST_SAMPLE_BYTES:
         notes.append(
             f"the app carries no sample: its inputs have {total / 1e6:.0f} MB, and"
@@ -226,15 +236,11 @@ def _sample(
         )
         return ()
     added: list[SampleAsset] = []
-    for index, (tensor, source) in enumerate(zip(sample.inputs, paths, strict=True)):
+    for index, (tensor, source) in enumerate(zip(inputs, paths, strict=True)):
         path = f"{folder}/sample/input-{index}.bin"
-        assets[f"{GENERATED}/assets/{path}"] = _tensor_content(source, tensor)
+        assets[f"{GENERATED}/assets/{path}"] = Content.at(source, sha256=tensor.sha256 or "")
         added.append(SampleAsset(tensor=tensor, asset_path=path))
     return tuple(added)
-
-
-def _tensor_content(source: Path, tensor: TensorFile) -> Content:
-    return Content.at(source, sha256=tensor.sha256 or "")
 
 
 def _libraries(

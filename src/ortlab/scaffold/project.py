@@ -17,7 +17,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ortlab.codec import from_json
 from ortlab.domain import AppPlatform
@@ -77,10 +77,18 @@ def _record_of(destination: Path, platform: AppPlatform) -> Record | None:
     if record.schema_version != SCHEMA_VERSION:
         message = f"cannot update {destination}: another version of ortlab generated it"
         raise UsageError(message, next_step=next_step)
+    if not all(map(_is_inside, (*record.files, *record.pending))):
+        message = f"cannot update {destination}: its {RECORD} names files outside it"
+        raise StorageError(message, next_step=next_step)
     if record.platform is not platform:
         message = f"cannot generate into {destination}: it holds a project for {record.platform}"
         raise UsageError(message, next_step=next_step)
     return record
+
+
+def _is_inside(path: str) -> bool:
+    pure = PurePosixPath(path)
+    return bool(pure.parts) and not pure.is_absolute() and ".." not in pure.parts
 
 
 # ------------------------------------------------------------------------------ a first run
