@@ -769,7 +769,7 @@ def _children() -> set[int]:
 # ------------------------------------------------------------------------------ real packages
 
 
-def make_app(path: Path, certificate: bytes = b"mine", **changes: object) -> Path:
+def make_app(path: Path, certificate: bytes | None = b"mine", **changes: object) -> Path:
     """Write an APK with the benchmark's instrumentation, as far as a phone looks at it."""
     options = {"package": PACKAGE, "versionCode": 1, "versionName": "1"}
     files = changes.pop("files", {"classes.dex": b"dex\n035\0"})
@@ -784,7 +784,7 @@ def make_app(path: Path, certificate: bytes = b"mine", **changes: object) -> Pat
             Element("application", application),
         ),
     )
-    block = signing_block(0xF05368C0, certificate)
+    block = signing_block(0xF05368C0, certificate) if certificate else b""
     return make_apk(path, Writer().write(element), files=files, block=block)  # type: ignore[arg-type]
 
 
@@ -797,6 +797,9 @@ def make_app(path: Path, certificate: bytes = b"mine", **changes: object) -> Pat
         ("INSTALL_FAILED_TEST_ONLY", {"test_only": True}),
         ("INSTALL_FAILED_NO_MATCHING_ABIS", {"files": {"lib/mips/libx.so": b"x"}}),
         ("INSTALL_FAILED_MISSING_SPLIT", {"split": "config.en"}),
+        ("INSTALL_PARSE_FAILED_BAD_PACKAGE_NAME", {"package": "../../../../data/local/tmp"}),
+        ("INSTALL_PARSE_FAILED_BAD_PACKAGE_NAME", {"package": "a.b; reboot"}),
+        ("INSTALL_PARSE_FAILED_NO_CERTIFICATES", {"certificate": None}),
     ],
 )
 def test_it_refuses_what_android_refuses(

@@ -199,7 +199,7 @@ class CommandFails(Fault):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LowBattery(Fault):
-    """The battery is low, whatever the model of it says.
+    """The battery is low, whatever the model of it says, for as long as this is in the script.
 
     Attributes:
         percent: It shows.
@@ -211,7 +211,7 @@ class LowBattery(Fault):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreenLocked(Fault):
-    """The lock screen shows and asks for a secret; nothing but a person gets past it."""
+    """The lock screen shows and asks for a secret, for as long as this is in the script."""
 
     times: int | None = None
 

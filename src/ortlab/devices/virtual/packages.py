@@ -6,6 +6,7 @@ Codes and words of refusals: AOSP `PackageManager.java` and the installer's own 
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import time
 import zipfile
@@ -32,6 +33,9 @@ _UPDATE_INCOMPATIBLE: Final = "INSTALL_FAILED_UPDATE_INCOMPATIBLE"
 _VERSION_DOWNGRADE: Final = "INSTALL_FAILED_VERSION_DOWNGRADE"
 INSTRUCTION_SETS: Final = {"arm64-v8a": "arm64", "armeabi-v7a": "arm", "armeabi": "arm"}
 """Directory of an ABI's unpacked libraries, where it is not the ABI's own name."""
+_BAD_NAME: Final = "INSTALL_PARSE_FAILED_BAD_PACKAGE_NAME"
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*", re.ASCII)
+_LONGEST_NAME: Final = 200
 _FIRST_APP_USER: Final = 10100
 _REPLACES_BY_DEFAULT: Final = 28
 _RUNNER_CERTIFICATE: Final = hashlib.sha256(b"ortlab runner package").hexdigest()
@@ -210,6 +214,10 @@ class PackageManager:
         """Return the base; refuse parts that do not belong together."""
         invalid = "INSTALL_FAILED_INVALID_APK"
         names = [part.split for _, part in parts]
+        for _, part in parts:
+            for name in (part.application_id, part.split or "base"):
+                if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+                    raise InstallRefusedError(_BAD_NAME, f"invalid name {name!r}")
         if names.count(None) != 1:
             message = "Full install must include a base package"
             raise InstallRefusedError(_MISSING_SPLIT if None not in names else invalid, message)

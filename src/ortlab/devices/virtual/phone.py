@@ -80,6 +80,7 @@ class VirtualAndroidPhone:
         self._program = program
         self._faults = faults or Faults()
         self._given_directory = directory
+        self._directory: Path | None = None
         self.requests: list[Arrival] = []
         self._connections: set[Connection] = set()
         self._plugged = True
@@ -135,11 +136,11 @@ class VirtualAndroidPhone:
             DeviceError: It cannot listen on loopback.
         """
         try:
-            self._directory = Path(
-                self._given_directory or tempfile.mkdtemp(prefix="ortlab-virtual-phone-")
-            ).resolve()
-            self._assemble()
+            own = self._given_directory or tempfile.mkdtemp(prefix="ortlab-virtual-phone-")
+            self._directory = Path(own).resolve()
+            self._assemble(self._directory)
         except OSError as error:
+            self._remove_directory()
             message = f"cannot make a virtual phone: {error.strerror or error}"
             raise StorageError(message, next_step="make room, or set TMPDIR") from error
         self._thread = threading.Thread(
@@ -164,8 +165,7 @@ class VirtualAndroidPhone:
             ending.result(_STOP_DEADLINE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         thread.join(_STOP_DEADLINE_S)
-        if self._given_directory is None:
-            shutil.rmtree(self._directory, ignore_errors=True)
+        self._remove_directory()
 
     def __enter__(self) -> VirtualAndroidPhone:  # noqa: D105
         return self.start()
@@ -178,6 +178,10 @@ class VirtualAndroidPhone:
     ) -> None:
         self.stop()
 
+    def _remove_directory(self) -> None:
+        if self._given_directory is None and self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
     def plug(self) -> None:
         """Plug the cable in; adb finds the phone at its next attempt."""
         self._plugged = True
@@ -185,7 +189,8 @@ class VirtualAndroidPhone:
 
     def unplug(self) -> None:
         """Pull the cable: every connection ends, new ones are refused, charging stops."""
-        self._ask(self._pull_cable)
+        if self._thread is not None:
+            self._ask(self._pull_cable)
 
     def preinstall(self, *files: Path) -> InstalledPackage:
         """Have an app installed already.
@@ -219,7 +224,7 @@ class VirtualAndroidPhone:
         service = self._services.open(name)
         if service is None:
             return None
-        slow = self._faults.find(SlowPhone, service=name)
+        slow = self._faults.take(SlowPhone, service=name)
         return _delayed(service, slow.delay_s) if slow is not None else service
 
     def connection_lost(self, connection: Connection, fault: CablePulled | None) -> None:
@@ -229,11 +234,11 @@ class VirtualAndroidPhone:
             self._plugged = False
             self.power.set_state(charging=False)
 
-    def _assemble(self) -> None:
+    def _assemble(self, directory: Path) -> None:
         """Make the phone's parts and what lies on its disk."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         spec, faults = self.spec, self._faults
-        self.files = FileSystem(self._directory / "root", spec.storage_bytes, faults)
+        self.files = FileSystem(directory / "root", spec.storage_bytes, faults)
         for path, text in proc_files(spec).items():
             place = self.files.host_path(path)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -248,7 +253,7 @@ class VirtualAndroidPhone:
         unmodelled = self._note_unmodelled
         self.state = PhoneState(spec, faults, unmodelled)
         self.packages = PackageManager(self.files, spec, faults)
-        scratch = self._directory / "scratch"
+        scratch = directory / "scratch"
         scratch.mkdir(exist_ok=True)
         self.activities = ActivityManager(
             files=self.files,
