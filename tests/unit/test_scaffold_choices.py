@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prepared_models import prepared_model
 
 import report_samples
 from ortlab.config import AppSection
@@ -20,6 +19,7 @@ from ortlab.scaffold import check_application_id, shipped_styles, suggested_id
 from ortlab.scaffold.native import ABIS, check_library, ort_package
 from ortlab.scaffold.ship import shipped_variants
 from ortlab.settings import app_spec
+from prepared_models import prepared_model
 
 # ------------------------------------------------------------------------------ application ids
 

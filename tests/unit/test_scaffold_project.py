@@ -11,13 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from prepared_models import (
-    prepared_model,
-    small_template,
-    variant,
-    with_other_weights,
-    write,
-)
 
 from ortlab.domain import (
     AppSpec,
@@ -33,6 +26,13 @@ from ortlab.errors import ModelError, OrtlabError, StorageError, UsageError
 from ortlab.scaffold import generate_android
 from ortlab.scaffold.android import android_parts
 from ortlab.scaffold.properties import read_properties
+from prepared_models import (
+    prepared_model,
+    small_template,
+    variant,
+    with_other_weights,
+    write,
+)
 
 SPEC = AppSpec(name="Reader", application_id="dev.example.reader")
 GENERATED = "sdk/src/generated"
