@@ -350,6 +350,23 @@ def test_heat_that_ends_the_app_is_told_and_waited_out(
     assert isinstance(bench(), BlockResult)
 
 
+def test_a_phone_that_refuses_instrumentation_starts_the_activity(
+    clean: VirtualAndroidPhone, opened: AndroidDevice, bench: Bench, said: list[str]
+) -> None:
+    clean.faults = Faults(fault.CommandFails(command="am instrument"))
+    assert opened.info.ort_version
+    for purpose in (Purpose.PARITY, Purpose.LATENCY):
+        answer = bench(purpose)
+        assert isinstance(answer, BlockResult)
+        assert answer.failure is None
+    assert sum("activity" in line for line in said) == 1
+    dies = fault.AppDies(stage=Stage.MEASURE, crash=fault.CrashKind.NATIVE)
+    clean.faults = Faults(fault.CommandFails(command="am instrument"), dies)
+    death = died(bench(Purpose.LATENCY, stop=ENDLESS))
+    assert (death.kind, death.signal_name) == (DeathKind.SIGNAL, "SIGSEGV")
+    assert death.last_stage is Stage.MEASURE
+
+
 def test_a_block_that_hangs_ends_at_its_deadline(
     clean: VirtualAndroidPhone, bench: Bench, server: AdbServer
 ) -> None:
@@ -581,7 +598,7 @@ def test_settings_are_put_back(
 def test_settings_are_put_back_after_an_error(
     server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
 ) -> None:
-    clean.faults = Faults(fault.CommandFails(command="am instrument"))
+    clean.faults = Faults(fault.CommandFails(command="am (instrument|start)"))
     with (
         left_alone(server, clean, tmp_path / "state"),
         pytest.raises(DeviceError, match="cannot start"),

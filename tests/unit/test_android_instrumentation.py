@@ -125,3 +125,13 @@ def test_what_was_said_is_read(status: dict[str, str], results: dict[str, str], 
 def test_any_bytes_are_read_without_an_error(output: bytes) -> None:
     report = read(output)
     assert report.finished is (report.code == -1 and not report.failed and not report.aborted)
+
+
+def test_a_problem_that_the_app_tells_is_passed_on() -> None:
+    from ortlab.devices.android.device import _problem
+
+    told = '{"block_id": "b-1", "result": null, "problem": "no such request"}'
+    assert _problem(InstrumentationReport(results={"ortlab": told}, code=-1)) == "no such request"
+    for answer in ("", "{", "[]", "{}", '{"problem": null}'):
+        assert _problem(InstrumentationReport(results={"ortlab": answer}, code=-1)) == ""
+    assert _problem(InstrumentationReport()) == ""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ortlab import codec
 from ortlab.devices.android import evidence
+from ortlab.devices.android.activity import run_activity, runtime_by_activity
 from ortlab.devices.android.apps import PhoneApps, open_apk
 from ortlab.devices.android.asking import Words, joined
 from ortlab.devices.android.files import PhoneFiles
@@ -94,6 +95,10 @@ class AndroidOptions:
     fixed_performance: bool = False
 
 
+class InstrumentationRefusedError(DeviceError):
+    """A phone does not start an app's instrumentation."""
+
+
 class AndroidDevice:
     """Runs blocks on a phone; see :class:`ortlab.domain.Device`.
 
@@ -141,6 +146,7 @@ class AndroidDevice:
         self._prepared = False
         self._running: str | None = None
         self._hangs = False
+        self._without_instrumentation: set[str] = set()
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -303,8 +309,13 @@ class AndroidDevice:
             self._make_ready(app)
             component = f"{app.application_id}/{INSTRUMENTATION}"
             command = ("am", "instrument", "-w", "-r", "-e", "probe", "true", component)
-            report = self._instrument(command, app, deadline_s=_PROBE_DEADLINE_S)
-            self._runtimes[app.sha256] = _runtime_facts(report, app, self._facts.name)
+            try:
+                report = self._instrument(command, app, deadline_s=_PROBE_DEADLINE_S)
+                facts = _runtime_facts(report, app, self._facts.name)
+            except InstrumentationRefusedError as error:
+                self._refused(error, app)
+                facts = runtime_by_activity(self._phone, app.application_id, self._files.describe)
+            self._runtimes[app.sha256] = facts
         return self._runtimes[app.sha256]
 
     def _sent_again(self, job: Job) -> bool:
@@ -326,14 +337,26 @@ class AndroidDevice:
         self._phone.push(text, job.remote_request, deadline_s=_REQUEST_DEADLINE_S)
         stages: list[Stage] = []
         try:
-            report = self._instrument(
-                job.command(), app, deadline_s=job.request.deadline_s + GRACE_S, stages=stages
-            )
+            report = self._start(job, app, stages)
         except DeviceTimeoutError:
             return self._hung(job, stages, started_at)
         answer = self._answer(job, report, stages, started_at)
         self._stop(job.package, ("rm", "-rf", job.remote_directory, job.remote_request))
         return answer
+
+    def _start(self, job: Job, app: BuiltApp, stages: list[Stage]) -> InstrumentationReport:
+        """Run a job by instrumentation, or by the app's activity where the phone refuses that."""
+        deadline_s = job.request.deadline_s + GRACE_S
+        if app.sha256 not in self._without_instrumentation:
+            try:
+                return self._instrument(job.command(), app, deadline_s=deadline_s, stages=stages)
+            except InstrumentationRefusedError as error:
+                self._refused(error, app)
+        return run_activity(self._phone, job, deadline_s=deadline_s)
+
+    def _refused(self, error: InstrumentationRefusedError, app: BuiltApp) -> None:
+        self._say(f"note: {error.message}; its activity is started instead")
+        self._without_instrumentation.add(app.sha256)
 
     def _instrument(
         self,
@@ -347,7 +370,7 @@ class AndroidDevice:
 
         Raises:
             DeviceTimeoutError: It does not end.
-            DeviceError: The phone cannot start it.
+            InstrumentationRefusedError: The phone cannot start it.
         """
 
         def note(key: str, value: str) -> None:
@@ -369,7 +392,7 @@ class AndroidDevice:
             if attempt == 0:
                 self._apps.install(app)
         message = f"cannot start {app.application_id} on {self._facts.name}: {refused}"
-        raise DeviceError(message, next_step=f"adb -s {self._phone.serial} logcat -d")
+        raise InstrumentationRefusedError(message)
 
     def _answer(
         self, job: Job, report: InstrumentationReport, stages: list[Stage], started_at: str
@@ -383,9 +406,10 @@ class AndroidDevice:
         except BadAnswerError as error:
             kind, message = error.kind, error.message
         pull_progress(self._phone, job)
+        problem = _problem(report)
         return Death(
             kind=kind,
-            message=message,
+            message=f"{message}: {problem}" if problem else message,
             last_stage=_last(job, stages),
             output_tail=_tail(report),
         )
@@ -445,6 +469,14 @@ _TAIL_CHARACTERS: Final = 4000
 def _tail(report: InstrumentationReport, crash_text: str = "") -> str:
     said = [*report.said, report.crash or "", report.results.get("stack", ""), crash_text]
     return "\n".join(part for part in said if part)[-_TAIL_CHARACTERS:]
+
+
+def _problem(report: InstrumentationReport) -> str:
+    """Return why the app could not answer, as far as it tells."""
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        answer: Any = json.loads(report.results[_ANSWER_KEY])
+        return str(answer["problem"] or "")
+    return ""
 
 
 def _with_words(report: InstrumentationReport, stderr: str) -> InstrumentationReport:

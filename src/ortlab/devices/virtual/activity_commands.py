@@ -84,12 +84,16 @@ class ActivityCommands:
         return 0
 
     async def _start(self, call: Call) -> int:
-        component = _Options(call.arguments).component
+        options = _Options(call.arguments)
+        component = options.component
         await call.say(f"Starting: Intent {{ cmp={component} }}")
-        if self._packages.find(component.partition("/")[0]) is None:
+        app = self._packages.find(component.partition("/")[0])
+        if app is None:
             await call.say("Error type 3")
             await call.say(f"Error: Activity class {{{component}}} does not exist.")
             return 1
+        if "request" in options.extras:  # the app's activity runs a block by itself
+            self._activities.begin(app, options.extras, lambda _: None)
         if "-W" in call.arguments:
             await call.say("Status: ok\nLaunchState: COLD\nComplete")
         return 0
