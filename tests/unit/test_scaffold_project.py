@@ -223,6 +223,37 @@ def test_edits_stay_and_are_told(workshop: Workshop) -> None:
     assert workshop.generate().kept == ("app/src/Main.kt",)  # and still so the next time
 
 
+@pytest.mark.parametrize("template_does", ["nothing", "change", "remove"])
+@pytest.mark.parametrize("user_does", ["nothing", "edit", "delete", "same edit"])
+def test_every_pair_of_what_a_user_and_the_template_do(
+    workshop: Workshop, user_does: str, template_does: str
+) -> None:
+    path = "app/src/Main.kt"
+    before, after, mine = b"fun main() = Unit\n", b"changed\n", b"mine\n"
+    workshop.generate()
+    if user_does == "delete":
+        (workshop.project / path).unlink()
+    elif user_does != "nothing":
+        write(workshop.project, path, mine if user_does == "edit" else after)
+    if template_does == "remove":
+        (workshop.template / path).unlink()
+    elif template_does == "change":
+        write(workshop.template, path, after)
+    app = workshop.generate()
+    follows = {"nothing": before, "change": after, "remove": None}[template_does]
+    expected = {"nothing": follows, "edit": mine, "same edit": after, "delete": None}[user_does]
+    place = workshop.project / path
+    assert (place.read_bytes() if place.exists() else None) == expected
+    kept = user_does == "edit" or (user_does == "same edit" and template_does != "change")
+    assert app.kept == ((path,) if kept else ())
+    assert (path in app.written) == (user_does == "nothing" and template_does == "change")
+    deleted = f"you deleted {path}; it stays deleted"
+    assert (deleted in app.notes) == (user_does == "delete" and template_does != "remove")
+    again = workshop.generate()
+    assert again.written == ()
+    assert again.kept == (app.kept if template_does != "remove" else ())
+
+
 def test_what_left_the_template_goes_unless_it_was_changed(workshop: Workshop) -> None:
     write(workshop.template, "old/gone.kt", b"1")
     write(workshop.template, "old/edited.kt", b"2")
