@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -135,18 +136,20 @@ def app_spec(
         UsageError: A word means nothing.
     """
     from ortlab.domain import AppSpec
-    from ortlab.scaffold import kinds_of, shipped_styles, suggested_id
+    from ortlab.scaffold import kinds_of, shipped_styles, signature, suggested_id
 
     ship, notes = shipped_styles(section.ship, analysis)
     name = prepared.name if section.name is None else section.name
     tables = {"inputs": section.inputs, "outputs": section.outputs}
+    fixed = signature(prepared)  # sizes that were fixed at preparation hold for every variant
+    model = replace(prepared.original, inputs=fixed.inputs, outputs=fixed.outputs)
     spec = AppSpec(
         name=name,
         application_id=suggested_id(name.replace(".", " ")) if section.id is None else section.id,
         version_name=section.version,
         version_code=section.version_code,
         ship=ship,
-        kinds=kinds_of(tables, prepared.original, base),
+        kinds=kinds_of(tables, model, base),
         ort_package=_release_or_path(section.ort_android, base),
         custom_op_libraries={abi: str(base / path) for abi, path in section.custom_ops.items()},
     )

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 
 import report_samples
 from ortlab.config import AppSection
-from ortlab.domain import OptimizationStyle, RefusedVariant, ShippedStyles
+from ortlab.domain import (
+    ImageKind,
+    OptimizationStyle,
+    RefusedVariant,
+    ShippedStyles,
+    TensorSpec,
+)
 from ortlab.errors import ModelError, UsageError
 from ortlab.scaffold import check_application_id, shipped_styles, suggested_id
 from ortlab.scaffold.native import ABIS, check_library, ort_package
@@ -249,3 +255,15 @@ def test_what_a_section_leaves_out_is_named_after_the_model(tmp_path: Path) -> N
     check_application_id(spec.application_id)
     assert spec.application_id.startswith("com.example.")
     assert (spec.ship, spec.ort_package, notes) == (ShippedStyles.BOTH, "1.23.0", ())
+
+
+def test_sizes_that_were_fixed_at_preparation_need_not_be_said_again(tmp_path: Path) -> None:
+    picture = TensorSpec(name="x", element_type="float", shape=(None, 3, "h", None))
+    prepared = prepared_model(tmp_path, inputs=(picture,))
+    section = AppSection(inputs={"x": {"kind": "image"}})
+    with pytest.raises(UsageError, match="leaves the height open"):
+        app_spec(section, prepared, base=tmp_path, analysis=None)
+    provenance = replace(prepared.provenance, options={"input_shapes": "{'x': (1, 3, 48, 192)}"})
+    fixed = replace(prepared, provenance=provenance)
+    spec, _ = app_spec(section, fixed, base=tmp_path, analysis=None)
+    assert isinstance(spec.kinds["x"], ImageKind)
