@@ -23,6 +23,7 @@ def shipped(
     *,
     inputs: Iterable[TensorFile] = (),
     kinds: Mapping[str, TensorKind] | None = None,
+    with_onnx: bool = False,
 ) -> ModelForSdk:
     """Copy a prepared model's files into ``assets``, where the SDK finds them."""
     target = f"ortlab/{prepared.name}"
@@ -34,7 +35,7 @@ def shipped(
         return asset
 
     # A model of 16-bit floats cannot be in ORT format.
-    ort_files = [variant for variant in prepared.variants if variant.path.endswith(".ort")]
+    ort_files = [v for v in prepared.variants if with_onnx or v.path.endswith(".ort")]
     variants = tuple(
         ShippedVariant(
             variant=variant,

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto
+from models import constant, model, value
+from onnx import TensorProto, helper
 from sdk_models import KINDS, ONNX_TYPES, UNSIGNED, counter, sdk_models
 
 from android import sdk, toolchain
-from ortlab.domain import PreparedModel, TargetPlatform
+from ortlab.domain import OptimizationStyle, PreparedModel, TargetPlatform
 from ortlab.errors import ModelError
 from ortlab.prepare import PrepareOptions, prepare_models
 from ortlab.scaffold.kotlin_model import ModelForSdk
@@ -57,7 +58,8 @@ def model_for_sdk(prepared: PreparedModel, directory: Path, assets: Path) -> Mod
     """Copy a model's files where the SDK finds them, with a sample of our own where it has none."""
     inputs = prepared.samples[0].inputs if prepared.samples else made_up(prepared, directory)
     kinds = KINDS.get(prepared.name, {})
-    return sdk.shipped(prepared, directory, assets, inputs=inputs, kinds=kinds)
+    hostile = prepared.name == "hostile"
+    return sdk.shipped(prepared, directory, assets, inputs=inputs, kinds=kinds, with_onnx=hostile)
 
 
 def made_up(prepared: PreparedModel, directory: Path) -> tuple[TensorFile, ...]:
@@ -221,6 +223,39 @@ def test_a_thousand_sessions_leave_no_memory_behind(workspace: Workspace) -> Non
     slope_kb = np.polyfit(np.arange(len(late)), late, 1)[0]
     # A sample follows 50 times two sessions with their tensors; one of them holds some 10 kB.
     assert slope_kb / 100 < 0.5, samples
+
+
+@pytest.mark.requires("custom_ops")
+def test_a_library_with_the_models_own_operators_goes_along(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    import onnxruntime_extensions
+
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((32, 40)).astype(np.float32)
+    nodes = [
+        helper.make_node("NegPos", ["x"], ["n", "p"], domain="ai.onnx.contrib"),
+        helper.make_node("Sub", ["p", "n"], ["a"]),
+        helper.make_node("MatMul", ["a", "w"], ["y"]),
+    ]
+    x, y = value("x", TensorProto.FLOAT, [4, 32]), value("y", TensorProto.FLOAT, [4, 40])
+    proto = model(nodes, [x], [y], [constant("w", weight)], domains=[("ai.onnx.contrib", 1)])
+    onnx.save(proto, tmp_path / "operators.onnx")
+    library = Path(onnxruntime_extensions.get_library_path())
+    options = PrepareOptions(
+        styles=(OptimizationStyle.FIXED,),
+        targets=(TargetPlatform.AMD64,),
+        custom_op_library=library,
+        configs=False,
+        predictions=False,
+    )
+    (result,) = prepare_models([tmp_path / "operators.onnx"], tmp_path / "p", options).results
+    assert result.prepared
+    assert result.directory
+    said = workspace.drive("operators", result.directory, result.prepared.variants[0].path, library)
+    given = (np.arange(128, dtype=np.float32).reshape(4, 32) - 64) / 8
+    found = np.array(said.split(), np.float32).reshape(4, 40)
+    np.testing.assert_allclose(found, np.abs(given) @ weight, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", [*UNSIGNED, "complex64", "float8e4m3fn"])

@@ -38,6 +38,10 @@ OUTPUT_TYPES: Final[Mapping[str, str]] = {
 }
 """Those that it can read: of wider unsigned integers it hands out the bits."""
 
+_NEXT_STEP: Final = (
+    "change the model there: a Cast to a type such as int64, or another name, and prepare it again"
+)
+
 MAXIMUM_TENSORS: Final = 200
 """Inputs, or outputs, that one class can take: a JVM method has at most 255 parameters."""
 
@@ -156,12 +160,13 @@ def refuse_unsupported(model: ModelForSdk) -> None:
     ):
         if len(tensors) > MAXIMUM_TENSORS:
             reason = f"it has {len(tensors)} {side}s, and a class takes {MAXIMUM_TENSORS} at most"
-            raise _refusal(prepared, reason)
+            raise _refusal(prepared, reason, "split the model")
         for tensor in tensors:
             if reason := _unsupported(tensor, side, known):
-                raise _refusal(prepared, f"{side} '{comment_text(tensor.name)}' {reason}")
+                what = f"{side} '{comment_text(tensor.name)}' {reason}"
+                raise _refusal(prepared, what, _NEXT_STEP)
     if not model.variants:
-        raise _refusal(prepared, "no variant of it is to be shipped")
+        raise _refusal(prepared, "no variant of it is to be shipped", "ortlab prepare MODEL.onnx")
 
 
 def _unsupported(tensor: TensorSpec, side: str, known: Mapping[str, str]) -> str:
@@ -182,11 +187,9 @@ def _unsupported(tensor: TensorSpec, side: str, known: Mapping[str, str]) -> str
     )
 
 
-def _refusal(prepared: PreparedModel, reason: str) -> ModelError:
-    return ModelError(
-        f"cannot generate a Kotlin SDK for the model {prepared.name}: {reason}",
-        next_step="add a Cast at the model's edge to a type such as int64, and prepare it again",
-    )
+def _refusal(prepared: PreparedModel, reason: str, next_step: str) -> ModelError:
+    message = f"cannot generate a Kotlin SDK for the model {prepared.name}: {reason}"
+    return ModelError(message, next_step=next_step)
 
 
 def state_inputs(model: ModelForSdk) -> Mapping[str, tuple[str, StateKind]]:

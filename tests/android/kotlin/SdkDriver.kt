@@ -4,6 +4,8 @@ import dev.ortlab.sdk.BufferTensor
 import dev.ortlab.sdk.BusyException
 import dev.ortlab.sdk.ClosedException
 import dev.ortlab.sdk.CpuFallback
+import dev.ortlab.sdk.Dimension
+import dev.ortlab.sdk.ElementType
 import dev.ortlab.sdk.ElementTypeMismatchException
 import dev.ortlab.sdk.ExecutionProvider
 import dev.ortlab.sdk.FallbackState
@@ -14,10 +16,12 @@ import dev.ortlab.sdk.InvalidBufferException
 import dev.ortlab.sdk.LongTensor
 import dev.ortlab.sdk.MetricsEvent
 import dev.ortlab.sdk.MetricsListener
+import dev.ortlab.sdk.ModelDescriptor
 import dev.ortlab.sdk.ModelLoadException
 import dev.ortlab.sdk.ModelNotFoundException
 import dev.ortlab.sdk.ModelSource
 import dev.ortlab.sdk.ModelStyle
+import dev.ortlab.sdk.ModelVariant
 import dev.ortlab.sdk.ProviderNotAvailableException
 import dev.ortlab.sdk.RunException
 import dev.ortlab.sdk.SessionOptions
@@ -27,6 +31,7 @@ import dev.ortlab.sdk.StringTensor
 import dev.ortlab.sdk.Telemetry
 import dev.ortlab.sdk.TelemetryState
 import dev.ortlab.sdk.Tensor
+import dev.ortlab.sdk.TensorDescriptor
 import dev.ortlab.sdk.image.Picture
 import dev.ortlab.sdk.models.Counter
 import dev.ortlab.sdk.models.Digits
@@ -47,7 +52,10 @@ import java.util.concurrent.atomic.AtomicInteger
 import kotlin.concurrent.thread
 import kotlin.reflect.KClass
 
-/** Runs the generated SDK: `outputs ASSETS DIR`, `steps ASSETS`, `checks ASSETS` or `soak ASSETS COUNT`. */
+/**
+ * Runs the generated SDK: `outputs ASSETS DIR`, `steps ASSETS`, `checks ASSETS`, `soak ASSETS COUNT`, or
+ * `operators DIRECTORY FILE LIBRARY` for a model with operators of its own.
+ */
 internal fun main(arguments: Array<String>) {
     val source = FileModelSource(File(arguments[1]))
     when (arguments[0]) {
@@ -55,6 +63,7 @@ internal fun main(arguments: Array<String>) {
         "steps" -> steps(source)
         "checks" -> Checks(source).run()
         "soak" -> soak(source, arguments[2].toInt())
+        "operators" -> operators(source, arguments[2], arguments[3])
     }
 }
 
@@ -66,24 +75,39 @@ private fun writeOutputs(
     val index = StringBuilder()
     Models.all.forEachIndexed { number, descriptor ->
         if (descriptor.sample.size < descriptor.inputs.size) return@forEachIndexed
-        descriptor.open(source).use { session ->
-            val sample = descriptor.loadSample(source)
-            session.run(sample)
-            val outputs = session.run(sample)
-            var count = 0
-            for ((name, tensor) in outputs) {
-                val file = "$number-${count++}.bin"
-                File(directory, file).writeBytes(bytesOf(tensor))
-                val type = tensor.elementType.onnxName
-                val shape = tensor.shape.joinToString(",", "[", "]")
-                index.append("""{"model":${json(descriptor.name)},"name":${json(name)},"type":"$type","shape":$shape,"file":"$file"}""")
-                index.append('\n')
-            }
-            sample.values.forEach { it.close() }
+        val sample = descriptor.loadSample(source)
+        val outputs = descriptor.styles.map { run(descriptor, source, it, sample) }
+        outputs.drop(1).forEach { check(it == outputs[0]) { "${descriptor.name}: styles differ" } }
+        for ((count, output) in outputs[0].withIndex()) {
+            val file = "$number-$count.bin"
+            File(directory, file).writeBytes(output.bytes.toByteArray())
+            index.append("""{"model":${json(descriptor.name)},"name":${json(output.name)},""")
+            index.append(""""type":"${output.type}","shape":${output.shape},"file":"$file"}""").append('\n')
         }
+        sample.values.forEach { it.close() }
     }
     File(directory, "index.jsonl").writeText(index.toString())
 }
+
+private data class Answer(
+    val name: String,
+    val type: String,
+    val shape: List<Long>,
+    val bytes: List<Byte>,
+)
+
+private fun run(
+    descriptor: ModelDescriptor,
+    source: ModelSource,
+    style: ModelStyle,
+    sample: Map<String, Tensor>,
+): List<Answer> =
+    descriptor.open(source, SessionOptions(style = style)).use { session ->
+        session.run(sample)
+        session.run(sample).map { (name, tensor) ->
+            Answer(name, tensor.elementType.onnxName, tensor.shape.toList(), bytesOf(tensor).toList())
+        }
+    }
 
 private fun json(text: String): String = text.map { "\\u%04x".format(it.code) }.joinToString("", "\"", "\"")
 
@@ -134,6 +158,34 @@ private fun soak(
             System.gc()
             val line = File("/proc/self/status").readLines().first { it.startsWith("RssAnon") }
             println("RssAnon " + line.filter { it.isDigit() })
+        }
+    }
+}
+
+private fun operators(
+    source: ModelSource,
+    path: String,
+    library: String,
+) {
+    val sizeBytes = source.open(path).remaining().toLong()
+    val shape = listOf(Dimension.Fixed(4), Dimension.Fixed(32))
+    val outputShape = listOf(Dimension.Fixed(4), Dimension.Fixed(40))
+    val descriptor =
+        ModelDescriptor(
+            name = "operators",
+            inputs = listOf(TensorDescriptor("x", ElementType.FLOAT, shape)),
+            outputs = listOf(TensorDescriptor("y", ElementType.FLOAT, outputShape)),
+            states = emptyList(),
+            variants = listOf(ModelVariant("fixed", ModelStyle.FIXED, null, "fp32", path, "", sizeBytes)),
+            sample = emptyList(),
+            customOpLibraries = listOf(library),
+        )
+    repeat(20) {
+        descriptor.open(source).use { session ->
+            val inputs = descriptor.allocateInputs()
+            (inputs.getValue("x") as FloatTensor).write(FloatArray(128) { (it - 64) / 8f })
+            val output = session.run(inputs).getValue("y") as FloatTensor
+            if (it == 19) println(output.toFloatArray().joinToString(" "))
         }
     }
 }

@@ -40,7 +40,7 @@ internal class LoadedModel private constructor(
             try {
                 val providers = ProviderSetup.apply(settings, options)
                 descriptor.customOpLibraries.forEach(settings::registerCustomOpLibrary)
-                Settings.apply(settings, options, isOrtFormat = variant.assetPath.endsWith(".ort"))
+                Settings.apply(settings, options, isOrtFormat(variant))
                 session = environment.createSession(bytes, settings)
                 checkSignature(descriptor, session)
                 loaded = LoadedModel(session, providers, settings, bytes)
@@ -69,8 +69,11 @@ internal class LoadedModel private constructor(
                 )
             }
             val names = (descriptor.inputs + descriptor.outputs).map { it.name }
-            return RuntimeNames.prepare(bytes, names + descriptor.states.flatMap { listOf(it.inputName, it.outputName) })
+            val carried = descriptor.states.flatMap { listOf(it.inputName, it.outputName) }
+            return RuntimeNames.prepare(bytes, names + carried, isOrtFormat(variant))
         }
+
+        private fun isOrtFormat(variant: ModelVariant) = variant.assetPath.endsWith(".ort")
 
         private fun checkSignature(
             descriptor: ModelDescriptor,

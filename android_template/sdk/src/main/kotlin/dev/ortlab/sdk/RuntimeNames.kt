@@ -31,20 +31,40 @@ internal object RuntimeNames {
     fun prepare(
         model: ByteBuffer,
         names: List<String>,
+        isOrtFormat: Boolean,
     ): ByteBuffer {
         val replaced = names.filter { of(it) != it }
         if (replaced.isEmpty()) return model
         val copy = ByteBuffer.allocateDirect(model.remaining()).order(ByteOrder.nativeOrder())
         copy.duplicate().put(model.duplicate())
-        for (name in replaced) replace(copy, framed(name), framed(of(name)))
+        for (name in replaced) replace(copy, framed(name, isOrtFormat), framed(of(name), isOrtFormat))
         return copy
     }
 
-    /** A string as FlatBuffers store it: a 32-bit length, UTF-8, a zero. Source: FlatBuffers' internals. */
-    private fun framed(name: String): ByteArray {
+    private fun framed(
+        name: String,
+        isOrtFormat: Boolean,
+    ): ByteArray {
         val text = name.toByteArray(Charsets.UTF_8)
+        return if (isOrtFormat) flatBufferFrame(text) else protobufFrame(text)
+    }
+
+    /** A 32-bit length, UTF-8, a zero. Source: FlatBuffers' internals. */
+    private fun flatBufferFrame(text: ByteArray): ByteArray {
         val frame = ByteBuffer.allocate(Int.SIZE_BYTES + text.size + 1).order(ByteOrder.LITTLE_ENDIAN)
         return frame.putInt(text.size).put(text).array()
+    }
+
+    /** A length in groups of seven bits, UTF-8. Source: Protocol Buffers' encoding. */
+    private fun protobufFrame(text: ByteArray): ByteArray {
+        val frame = ArrayList<Byte>()
+        var rest = text.size
+        while (rest > 0x7F) {
+            frame += ((rest and 0x7F) or 0x80).toByte()
+            rest = rest ushr 7
+        }
+        frame += rest.toByte()
+        return frame.toByteArray() + text
     }
 
     private fun replace(
