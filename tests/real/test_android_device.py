@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -755,6 +757,48 @@ def test_one_command_uses_a_phone_at_a_time(
 ) -> None:
     with pytest.raises(DeviceNotReadyError, match="another ortlab command"):
         AndroidDevice(server.phone(clean.serial), None, tmp_path / "state")
+
+
+@pytest.mark.requires("custom_ops")
+def test_custom_operators_that_are_in_the_app_are_used(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+) -> None:
+    import numpy as np
+    import onnx
+    import onnxruntime_extensions
+    from onnx import TensorProto, helper
+
+    from ortlab.tensors import read_tensor, write_tensor
+
+    library = Path(onnxruntime_extensions.get_library_path())
+    app = phones.bench_app(tmp_path)
+    with zipfile.ZipFile(app.files[0], "a") as package:
+        package.write(library, f"lib/arm64-v8a/lib{library.name}")
+        package.writestr("lib/arm64-v8a/libonnxruntime.so", b"")
+    app = replace(app, sha256=hashlib.sha256(app.files[0].read_bytes()).hexdigest())
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "np"]
+    node = helper.make_node("NegPos", ["x"], ["n", "p"], domain="ai.onnx.contrib")
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.contrib", 1)]
+    graph = helper.make_graph([node], "g", [x], outputs)
+    model = tmp_path / "custom.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=8), model)
+    arm = make_arm(model, custom_op_library=str(library))
+    values = np.asarray([-2, -1, 1, 2], np.float32)
+    request = make_request(
+        arm,
+        tmp_path,
+        model=ModelReference(
+            path=str(model), sha256=arm.model_sha256, custom_op_library=str(library)
+        ),
+        inputs=(write_tensor(tmp_path / "values.bin", "x", values),),
+    )
+    with phones.opened(server, clean, tmp_path, app=app) as device:
+        answer = device.run_block(request, arm)
+    assert isinstance(answer, BlockResult)
+    assert answer.failure is None
+    found = {output.name: read_tensor(output) for output in answer.outputs}
+    np.testing.assert_array_equal(found["p"], [0, 0, 1, 2])
 
 
 def test_two_phones_at_once(server: AdbServer, tmp_path: Path) -> None:

@@ -225,6 +225,7 @@ class PackagedLibrary:
         return f"{directory}/lib/{_INSTRUCTION_SETS.get(self.abi, self.abi)}/{self.name}"
 
 
+_OF_THE_RUNTIME: Final = re.compile(r"libonnxruntime|libc\+\+_shared|libQnn")
 _INSTRUCTION_SETS: Final = {"arm64-v8a": "arm64", "armeabi-v7a": "arm", "armeabi": "arm"}
 
 
@@ -237,7 +238,9 @@ def packaged_library(app: BuiltApp, facts: PhoneFacts, library: str) -> Packaged
     Args:
         app: Where it must be.
         facts: Of the phone.
-        library: Path on this machine; its file name counts, with or without ``lib``.
+        library: Path on this machine; its file name counts, with or without ``lib``. Where the app
+            carries no such name but one library that is not the runtime's, that one is meant: the
+            library of another platform often has another name.
 
     Raises:
         DeviceError: The app does not carry it.
@@ -245,10 +248,15 @@ def packaged_library(app: BuiltApp, facts: PhoneFacts, library: str) -> Packaged
     wanted = Path(library).name
     names = {wanted, wanted if wanted.startswith("lib") else f"lib{wanted}"}
     for abi in facts.abis:
-        for index, path in enumerate(app.files):
-            for name, stored in _libraries(path, abi):
-                if name in names:
-                    return PackagedLibrary(file_index=index, abi=abi, name=name, stored=stored)
+        carried = [
+            PackagedLibrary(file_index=index, abi=abi, name=name, stored=stored)
+            for index, path in enumerate(app.files)
+            for name, stored in _libraries(path, abi)
+        ]
+        others = [item for item in carried if not _OF_THE_RUNTIME.match(item.name)]
+        named = [item for item in others if item.name in names]
+        if named or len(others) == 1:
+            return (named or others)[0]
     abi = facts.abis[0] if facts.abis else "ABI"
     message = (
         f"cannot run with the custom operators of {wanted}: {app.application_id} carries no such"
