@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shlex
 import socket
@@ -634,6 +635,15 @@ def test_other_content_than_was_sent_never_takes_the_name(carried: OwnAdb, conte
             phone.push(content, f"{HOME}/model", deadline_s=20, verify=True)
         assert left_behind(phone) == ["model"]
         assert phone.shell("cat", f"{HOME}/model", deadline_s=20).stdout == "good"
+
+
+def test_a_known_checksum_is_what_arrives_is_compared_with(carried: OwnAdb) -> None:
+    known = {"sha256": hashlib.sha256(b"meant").hexdigest()}
+    with plugged(carried) as (phone, _):
+        phone.push(b"meant", f"{HOME}/model", deadline_s=20, verify=True, checksums=known)
+        with pytest.raises(DeviceError, match="not what was sent"):
+            phone.push(b"other", f"{HOME}/model", deadline_s=20, verify=True, checksums=known)
+        assert phone.shell("cat", f"{HOME}/model", deadline_s=20).stdout == "meant"
 
 
 def test_an_old_phone_compares_by_md5(carried: OwnAdb, content: Path) -> None:

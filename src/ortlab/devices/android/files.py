@@ -208,9 +208,9 @@ class PhoneFiles:
         if item.size_bytes >= _TOLD_BYTES:
             size = f"{item.size_bytes / 1e6:.0f} MB"
             self._say(f"sending {item.paths[0].name} ({size}) to {self._phone.serial}")
-        for path, remote in zip(item.paths, item.remote_paths(), strict=True):
+        for file in zip(item.paths, item.remote_paths(), item.digests, strict=True):
             try:
-                self._push(path, remote)
+                self._push(*file)
             except (DeviceLostError, DeviceTimeoutError):
                 raise
             except DeviceNotReadyError:
@@ -218,14 +218,15 @@ class PhoneFiles:
                 if not self.clean(keep):
                     raise
                 self._make_directories([f"{FILES}/{item.sha256}"])
-                self._push(path, remote)
+                self._push(*file)
             except DeviceError as error:
                 self._say(f"note: {error.message}; sending it once more")
-                self._push(path, remote)
+                self._push(*file)
 
-    def _push(self, path: Path, remote: str) -> None:
+    def _push(self, path: Path, remote: str, digests: Digests) -> None:
         deadline_s = _PUSH_LEAST_S + path.stat().st_size / _SLOWEST_BYTES_PER_S
-        self._phone.push(path, remote, deadline_s=deadline_s, verify=True)
+        known = {"sha256": digests.sha256, "md5": digests.md5}
+        self._phone.push(path, remote, deadline_s=deadline_s, verify=True, checksums=known)
 
 
 def _described(paths: tuple[Path, ...], stamp: tuple[tuple[int, int], ...]) -> FileSet:

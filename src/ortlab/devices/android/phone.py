@@ -6,7 +6,7 @@ import contextlib
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +150,7 @@ class AdbPhone:
         deadline_s: float,
         progress: Progress | None = None,
         verify: bool = False,
+        checksums: Mapping[str, str] | None = None,
     ) -> None:
         """Write a file on the phone, whole or not at all.
 
@@ -163,6 +164,8 @@ class AdbPhone:
             deadline_s: Total time.
             progress: Told about once a mebibyte: bytes sent, bytes in all.
             verify: Whether the phone computes a checksum that is compared with ours.
+            checksums: Ours as far as they are known, in hexadecimal digits by ``sha256`` and
+                ``md5``; computed where they are not.
 
         Raises:
             UsageError: The destination is no path of a file.
@@ -177,7 +180,7 @@ class AdbPhone:
             try:
                 self._send(call, file, part, destination, mode, progress)
                 if verify:
-                    self._compare_content(call, part, source)
+                    self._compare_content(call, part, source, checksums or {})
                 take_name = ("chmod", f"{mode:o}", part, _AND, "mv", "-f", part, destination)
                 taken = self._run(call, command_line(take_name))
                 if taken.exit_code != 0:
@@ -394,15 +397,21 @@ class AdbPhone:
                 reason = f"{sent} bytes were sent, but {there_now} arrived"
                 raise SyncFailedError(reason)
 
-    def _compare_content(self, call: _Call, path: str, source: Path | bytes) -> None:
+    def _compare_content(
+        self, call: _Call, path: str, source: Path | bytes, known: Mapping[str, str]
+    ) -> None:
         """Compare checksums of both sides, computed at once; old phones have MD5 only."""
+
+        def ours(algorithm: str) -> str:
+            return known.get(algorithm) or local_files.checksum(source, algorithm)
+
         with ThreadPoolExecutor(1) as worker:
             for algorithm in ("sha256", "md5"):
-                ours = worker.submit(local_files.checksum, source, algorithm)
+                expected = worker.submit(ours, algorithm)
                 result = self._run(call, command_line((f"{algorithm}sum", path)))
                 match = re.match(r"\\?([0-9a-f]{32,64})\b", result.stdout.strip())
                 if result.exit_code == 0 and match:
-                    if match[1] != ours.result():
+                    if match[1] != expected.result():
                         raise self._failure(call.task, "what arrived is not what was sent")
                     return
         raise self._failure(call.task, "it has neither sha256sum nor md5sum")
