@@ -25,13 +25,13 @@ LOCKED := $(VENV)/.locked-$(call checksum,requirements/lock.txt)
 INSTALLED := $(VENV)/.installed-$(call checksum,requirements/lock.txt pyproject.toml)
 MODELS := $(VENV)/.models-$(call checksum,requirements/models.txt)
 # Where there is a JDK and Maven, the Android template is checked too.
-JVM_CHECKS := $(if $(and $(shell command -v javac),$(shell command -v mvn)),android-tools)
+JVM_CHECKS := $(if $(and $(shell command -v javac),$(shell command -v mvn)),bench-core)
 ANDROID_TOOLS := .cache/android/.fetched-$(call checksum,tests/android/pom.xml)
 
 CODE := src tests benchmarks scripts
 
 .DELETE_ON_ERROR:
-.PHONY: help install models android-tools demo test check static unit fix fuzz figures picture lock clean
+.PHONY: help install models android-tools bench-core demo test check static unit fix fuzz figures picture lock clean
 
 help: ## List the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ install: $(INSTALLED) ## Install ortlab and its tools into .venv
 models: $(MODELS) ## Install the packages that carry trained models
 
 android-tools: $(ANDROID_TOOLS) ## Fetch what checks the Android template (needs a JDK 17 and Maven)
+
+bench-core: install android-tools ## Compile the Kotlin core that virtual phones then run
+	@$(BIN)/python scripts/build_bench_core.py > /dev/null
 
 MAVEN := mvn --batch-mode --no-transfer-progress --quiet
 COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
