@@ -306,6 +306,24 @@ def test_settings_of_the_users_stay_and_ours_follow_the_spec(workshop: Workshop)
     assert workshop.generate().written == ("app.properties",)
 
 
+def test_folders_are_exchanged_where_the_system_has_no_call_for_it(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS, and on file systems that know no exchange; also killed in between."""
+    monkeypatch.setattr("ortlab.scaffold.files._exchanged", lambda *_: False)
+    workshop.generate()
+    own = write(workshop.project, f"{GENERATED}/assets/mine.bin", b"mine")[0]
+    workshop.prepared = with_other_weights(workshop.prepared, workshop.prepared_directory)
+    assert FIXED in workshop.generate().written
+    assert (workshop.project / FIXED).read_bytes() == b"other weights"
+    staging = workshop.project / ".ortlab/staging"
+    assert not staging.exists()
+    staging.mkdir()
+    (workshop.project / GENERATED).rename(staging / "generated.old")
+    assert workshop.generate().written == ()
+    assert (workshop.project / own).read_bytes() == b"mine"
+
+
 def test_links_are_not_followed(workshop: Workshop, tmp_path: Path) -> None:
     workshop.generate()
     outside = tmp_path / "outside"

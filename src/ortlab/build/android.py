@@ -25,7 +25,7 @@ DEFAULT_DEADLINE_S: Final = 1800.0
 """A first build fetches Gradle, the Android plugin and parts of the SDK."""
 
 _FOLLOW_PERIOD_S: Final = 0.2
-_LARGEST_LOG_BYTES: Final = 4 << 20
+_LARGEST_LOG_BYTES: Final = 1 << 20
 _HOMES_OF_SDKS: Final = ("Android/Sdk", "Library/Android/sdk", "android-sdk")
 _TASK: Final = re.compile(r"> Task :(?P<task>\S+)(?P<state> [A-Z-]+)?")
 _STEPS: Final = re.compile(

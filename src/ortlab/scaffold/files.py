@@ -117,15 +117,31 @@ def _sync(path: Path) -> None:
 def exchange(first: Path, second: Path) -> None:
     """Exchange two directories, in one step where the system can.
 
+    Where it cannot, there is a moment in which the second is missing; see :func:`recover`.
+
     Raises:
         OSError: The disk refuses.
     """
     if _exchanged(first, second):
         return
-    aside = first.with_name(first.name + ".old")
+    aside = _aside(first)
     second.rename(aside)
     first.rename(second)
     aside.rename(first)
+
+
+def recover(first: Path, second: Path) -> None:
+    """Put the second directory back if an exchange was killed when it was missing.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    if _aside(first).is_dir() and not second.exists():
+        _aside(first).rename(second)
+
+
+def _aside(first: Path) -> Path:
+    return first.with_name(first.name + ".old")
 
 
 def _exchanged(first: Path, second: Path) -> bool:

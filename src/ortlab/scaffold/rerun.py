@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ortlab.errors import StorageError
-from ortlab.scaffold.files import Content, digest_of, exchange, place, sync_tree
+from ortlab.scaffold.files import Content, digest_of, exchange, place, recover, sync_tree
 from ortlab.scaffold.properties import merge_properties
 from ortlab.scaffold.record import (
     OWN_DIRECTORY,
@@ -55,6 +55,7 @@ class Update:
             StorageError: A directory stands where a file should be.
         """
         staging = self.directory / OWN_DIRECTORY / "staging"
+        recover(staging / "generated", self.directory / self.plan.generated)
         shutil.rmtree(staging, ignore_errors=True)
         try:
             self._apply(staging)
