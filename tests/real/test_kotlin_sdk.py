@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,13 +44,18 @@ class Workspace:
         return self.directory / "assets"
 
     def drive(
-        self, *arguments: str | Path, check: bool = True, options: tuple[str, ...] = ()
+        self,
+        *arguments: str | Path,
+        check: bool = True,
+        options: tuple[str, ...] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> str:
         completed = toolchain.java(
             "dev.ortlab.sdkdriver.SdkDriverKt",
             *arguments,
             classes=(self.directory / "classes", *toolchain.RUNTIME, toolchain.ONNXRUNTIME),
             options=("-Xmx300m", "-XX:+UseSerialGC", *options),
+            environment=environment,
             check=check,
         )
         return completed.stdout + completed.stderr
@@ -225,6 +232,15 @@ def test_a_thousand_sessions_leave_no_memory_behind(workspace: Workspace) -> Non
     assert slope_kb / 100 < 0.5, samples
 
 
+def python_symbols() -> dict[str, str]:
+    """Let a library that was made for Python load into another process."""
+    directory, name = map(sysconfig.get_config_var, ("LIBDIR", "INSTSONAME"))
+    python = Path(directory or "") / (name or "none")
+    if not python.is_file() or ".so" not in python.name:
+        pytest.skip("this Python has no shared library, which the operator library needs")
+    return {"LD_PRELOAD": str(python)}
+
+
 @pytest.mark.requires("custom_ops")
 def test_a_library_with_the_models_own_operators_goes_along(
     workspace: Workspace, tmp_path: Path
@@ -252,7 +268,10 @@ def test_a_library_with_the_models_own_operators_goes_along(
     (result,) = prepare_models([tmp_path / "operators.onnx"], tmp_path / "p", options).results
     assert result.prepared
     assert result.directory
-    said = workspace.drive("operators", result.directory, result.prepared.variants[0].path, library)
+    path = result.prepared.variants[0].path
+    said = workspace.drive(
+        "operators", result.directory, path, library, environment=python_symbols()
+    )
     given = (np.arange(128, dtype=np.float32).reshape(4, 32) - 64) / 8
     found = np.array(said.split(), np.float32).reshape(4, 40)
     np.testing.assert_allclose(found, np.abs(given) @ weight, rtol=1e-4, atol=1e-4)
