@@ -397,12 +397,20 @@ def test_packages_and_libraries_travel_with_the_project(workshop: Workshop, tmp_
         assert (workshop.project / values[key]).read_bytes() == source.read_bytes()
         assert not Path(values[key]).is_absolute()
     assert "16 KB" in app.notes[0]
+    assert 'customOpLibraries = listOf("libops.so")' in (workshop.project / CLASS).read_text()
     workshop.spec = replace(SPEC, ort_package="1.23.0")
     workshop.generate()
     values = read_properties((workshop.project / "app.properties").read_bytes())
     assert values["ort.android"] == "1.23.0"
     assert "ort.customOps.arm64-v8a" not in values
     assert not list(workshop.project.rglob("libops.so"))
+
+
+def test_a_library_has_one_name_for_all_abis(workshop: Workshop, tmp_path: Path) -> None:
+    paths = {abi: str(tmp_path / f"lib{abi}.so") for abi in ("arm64-v8a", "x86_64")}
+    workshop.spec = replace(SPEC, custom_op_libraries=paths)
+    with pytest.raises(UsageError, match="one name for all ABIs"):
+        workshop.generate()
 
 
 def test_a_model_with_operators_of_its_own_needs_a_library(workshop: Workshop) -> None:

@@ -187,7 +187,13 @@ def _model(
             " installation"
         )
     sample = _sample(prepared, directory, spec.kinds, folder, assets, notes)
-    model = ModelForSdk(prepared=prepared, variants=tuple(shipped), kinds=spec.kinds, sample=sample)
+    model = ModelForSdk(
+        prepared=prepared,
+        variants=tuple(shipped),
+        kinds=spec.kinds,
+        sample=sample,
+        custom_op_library=_library_name(spec),
+    )
     return model, assets, notes
 
 
@@ -241,6 +247,15 @@ def _sample(
         assets[f"{GENERATED}/assets/{path}"] = Content.at(source, sha256=tensor.sha256 or "")
         added.append(SampleAsset(tensor=tensor, asset_path=path))
     return tuple(added)
+
+
+def _library_name(spec: AppSpec) -> str | None:
+    """Return the name that the library with the model's own operators has for every ABI."""
+    names = sorted({Path(path).name for path in spec.custom_op_libraries.values()})
+    if len(names) > 1:
+        message = f"cannot package {', '.join(names)}: a library has one name for all ABIs"
+        raise UsageError(message, next_step="rename them, each in a directory of its ABI")
+    return names[0] if names else None
 
 
 def _libraries(
