@@ -758,6 +758,53 @@ def test_closing_the_device_ends_all_of_it(tmp_path: Path) -> None:
     device.close()
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ortlab.devices.virtual import SleepingProgram, open_virtual
+from device_contract import MODEL, make_arm, make_request
+import threading, time
+
+program = SleepingProgram(60)
+device = open_virtual("virtual:android", state_directory=Path(sys.argv[1]), program=program)
+arm = make_arm(MODEL)
+request = make_request(arm, Path(sys.argv[1]))
+threading.Thread(target=device.run_block, args=(request, arm), daemon=True).start()
+found = set()
+while len(found) < 2:  # the adb server and the program
+    time.sleep(0.02)
+    found = set()
+    for path in Path("/proc/self/task").glob("*/children"):
+        found |= set(path.read_text().split())
+print(" ".join(found), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux")
+def test_a_killed_host_leaves_no_process(tmp_path: Path) -> None:
+    path = os.pathsep.join((str(Path(__file__).parent), str(Path(__file__).parents[1])))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path],
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    numbers = done.stdout.split()
+    assert len(numbers) == 2, done.stderr
+    until(lambda: not any(_runs(number) for number in numbers))
+
+
+def _runs(number: str) -> bool:
+    """Whether a process still does anything; one that nobody has waited for does not."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
 def _children() -> set[int]:
     found = set()
     for path in Path("/proc/self/task").glob("*/children"):

@@ -147,6 +147,16 @@ def _core_classpath() -> str | None:
     return os.pathsep.join(map(str, jars)) if jars else None
 
 
+def guarded(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return how to start a program that Linux ends with the thread that started it.
+
+    A phone's thread lives as long as the phone, also when this process is killed. Where there is
+    no `setpriv` of util-linux, the program is started as it is.
+    """
+    guard = shutil.which("setpriv")
+    return arguments if guard is None else (guard, "--pdeathsig", "KILL", *arguments)
+
+
 def start_program(
     program: BenchmarkProgram,
     question: str,
@@ -177,7 +187,7 @@ def start_program(
     }
     try:
         return subprocess.Popen(
-            arguments,
+            guarded(arguments),
             cwd=directory,
             env={**kept, **own, **environment},
             stdin=subprocess.DEVNULL,

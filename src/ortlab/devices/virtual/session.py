@@ -20,7 +20,7 @@ from ortlab.devices.android import AndroidDevice, AndroidOptions
 from ortlab.devices.android.adb import AdbServer
 from ortlab.devices.android.adb_program import find as find_adb
 from ortlab.devices.virtual.phone import VirtualAndroidPhone
-from ortlab.devices.virtual.programs import BenchmarkProgram, default_program
+from ortlab.devices.virtual.programs import BenchmarkProgram, default_program, guarded
 from ortlab.devices.virtual.runner_packages import runner_package
 from ortlab.devices.virtual.spec import VirtualPhoneSpec
 from ortlab.domain import AppPlatform, BuiltApp, DeviceInfo
@@ -180,7 +180,7 @@ class _OwnAdbServer:
         process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()  # the guard became the server
+        process.terminate()
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
@@ -210,10 +210,7 @@ class _OwnAdbServer:
 
 
 def _start(program: Path, port: int, home: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    command = [str(program), "-P", str(port), "nodaemon", "server"]
-    guard = shutil.which("setpriv")
-    if guard is not None:  # Linux ends it with us, also when we are killed
-        command = [guard, "--pdeathsig", "TERM", *command]
+    command = guarded((str(program), "-P", str(port), "nodaemon", "server"))
     own = {
         "ADB_LIBUSB": "0",
         "ADB_LOCAL_TRANSPORT_MAX_PORT": "5553",
