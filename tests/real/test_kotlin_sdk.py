@@ -125,6 +125,27 @@ def test_sources_are_clean_to_the_linter(workspace: Workspace) -> None:
     toolchain.ktlint([DRIVER], toolchain.ROOT)
 
 
+NEWER_THAN_ANDROID_7 = re.compile(
+    r"java/nio/file/|java/time/|java/lang/ProcessHandle|java/lang/invoke/VarHandle"
+    r"|java/util/(List|Map|Set)\.(of|copyOf)|String\.(isBlank|strip|repeat):|readAllBytes:"
+    r"|(Byte|Short|Int|Long|Float|Double)Buffer\."
+    r"(flip|rewind|limit|position|clear|mark|reset):\([^)]*\)Ljava/nio/(?!Buffer;)"
+)
+"""What API level 24 lacks and D8 does not rewrite; the JDK that compiles this has all of it."""
+
+
+def test_it_needs_nothing_that_the_oldest_android_lacks(workspace: Workspace) -> None:
+    classes = [
+        path
+        for path in (workspace.directory / "classes/dev/ortlab/sdk").rglob("*.class")
+        if path.name != "SdkDriverKt.class"
+    ]
+    said = toolchain.run(["javap", "-c", "-p", *classes]).stdout
+    lines = [line for line in said.splitlines() if "// " in line]
+    assert any("java/nio/ByteBuffer" in line for line in lines)
+    assert [line for line in lines if NEWER_THAN_ANDROID_7.search(line)] == []
+
+
 @pytest.fixture(scope="module")
 def outputs(workspace: Workspace) -> dict[str, dict[str, Any]]:
     """Each model's outputs of its sample, by the model's and the tensor's name."""

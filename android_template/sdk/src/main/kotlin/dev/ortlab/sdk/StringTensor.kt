@@ -110,8 +110,11 @@ public class StringTensor internal constructor(
          * @throws ShapeMismatchException a size is negative or too large.
          */
         public fun allocate(vararg shape: Long): StringTensor {
-            val count = shape.fold(1L) { product, size -> product * size.coerceIn(0, Int.MAX_VALUE.toLong()) }
-            return StringTensor(shape.copyOf(), Array(count.coerceAtMost(MAXIMUM_COUNT).toInt()) { "" })
+            val count = shape.fold(1L) { product, size -> (product * size.coerceIn(0, MAXIMUM_COUNT + 1)).coerceAtMost(MAXIMUM_COUNT + 1) }
+            if (count > MAXIMUM_COUNT) {
+                throw ShapeMismatchException("string${shape.contentToString()} has more than $MAXIMUM_COUNT texts")
+            }
+            return StringTensor(shape.copyOf(), Array(count.toInt()) { "" })
         }
 
         /**
