@@ -87,7 +87,7 @@ def build_apk(project: Path, module: str) -> Path:
 
 def compile_app(project: Path, module: str, work: Path) -> Classes:
     """Compile an app with everything it is made of."""
-    ours = (_sdk(project, work) if module == "app" else core.core_jar(),)
+    ours = (compile_sdk(project, work) if module == "app" else core.core_jar(),)
     resources, generated, rules = link(project, module, work)
     r_classes = work / "r"
     sources = sorted(generated.rglob("*.java"))
@@ -112,7 +112,8 @@ def compile_app(project: Path, module: str, work: Path) -> Classes:
     )
 
 
-def _sdk(project: Path, work: Path) -> Path:
+def compile_sdk(project: Path, work: Path) -> Path:
+    """Compile the SDK with what was generated into it."""
     return toolchain.compile_kotlin(
         KotlinModule(
             name="sdk",
