@@ -2,8 +2,8 @@ plugins {
     alias(libs.plugins.android.application)
 }
 
-@Suppress("UNCHECKED_CAST")
-val app = rootProject.extra["app"] as Map<String, String>
+val app: Map<String, String> by rootProject.extra
+val ort: Any by rootProject.extra
 
 android {
     namespace = "dev.ortlab.bench"
@@ -68,5 +68,5 @@ tasks.named("preBuild") {
 dependencies {
     implementation(project(":bench-core"))
     // Models are sent to the phone, so this app needs the runtime and not the SDK that carries them.
-    add("implementation", rootProject.extra["ort"]!!)
+    add("implementation", ort)
 }

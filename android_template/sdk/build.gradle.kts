@@ -2,6 +2,7 @@ plugins {
     alias(libs.plugins.android.library)
 }
 
+val ort: Any by rootProject.extra
 val generated = layout.projectDirectory.dir("src/generated")
 
 android {
@@ -59,5 +60,6 @@ tasks.named("preBuild") {
 }
 
 dependencies {
-    add("api", rootProject.extra["ort"]!!)
+    // An AAR cannot carry another: where ONNX Runtime is a file, who uses the SDK adds it, as :app does.
+    add(if (ort is FileCollection) "compileOnly" else "api", ort)
 }

@@ -109,8 +109,8 @@ def complete_rounds(experiment: Experiment, blocks: Sequence[Block]) -> int:
 def exclusions(experiment: Experiment, blocks: Iterable[Block]) -> dict[str, str]:
     """Return the arms that get no further blocks, each with the reason in a sentence.
 
-    An arm is excluded when its parity or profile block failed, or died twice, when its outputs are out of
-    tolerance, when the executed operators contradict the replay it asks for, and after
+    An arm is excluded when its parity or profile block failed, or died twice, when its outputs
+    are out of tolerance, when the executed operators contradict the replay it asks for, and after
     ``MOST_CRASHES`` failed latency, memory or cold-start blocks.
     """
     arms = {arm.arm_id: arm for arm in experiment.arms}

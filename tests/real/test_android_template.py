@@ -6,7 +6,6 @@ import json
 import re
 import tomllib
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -164,11 +163,11 @@ def test_the_app_carries_models_uncompressed_and_its_name_unharmed(
 @pytest.fixture(scope="module")
 def shrunk_core(
     generated: tuple[Path, PreparedModel, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[bool, Path]]:
+) -> dict[bool, Path]:
     """The benchmark app, shrunk to class files with the template's rules, and without them."""
     work = tmp_path_factory.mktemp("shrunk-core")
     classes = packaging.compile_app(generated[0], "bench", work)
-    yield {kept: _shrink(classes, work, core.MAIN, kept=kept) for kept in (True, False)}
+    return {kept: _shrink(classes, work, core.MAIN, kept=kept) for kept in (True, False)}
 
 
 def _shrink(classes: packaging.Classes, work: Path, main: str, *, kept: bool) -> Path:

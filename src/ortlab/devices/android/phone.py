@@ -500,7 +500,8 @@ class AdbPhone:
             message = f"cannot {task} on {self.serial}: the phone's storage is full ({reason})"
             step = f"make room; how much there is: adb -s {quoted(self.serial)} shell df /data"
             return DeviceNotReadyError(message, next_step=step)
-        return DeviceError(message)
+        step = "run the same command again; where that does not help, restart the phone"
+        return DeviceError(message, next_step=step)
 
 
 _AND = Raw("&&")

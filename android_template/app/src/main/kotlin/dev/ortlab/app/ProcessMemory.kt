@@ -3,42 +3,33 @@ package dev.ortlab.app
 import java.io.File
 import java.io.IOException
 
-private const val BYTES_PER_KIBIBYTE = 1024L
+private const val BYTES_IN_KB = 1024L
 
 /**
- * Memory of this process.
+ * Memory of this process that is in RAM, in bytes.
  *
- * @property currentBytes resident now.
- * @property peakBytes most that was ever resident.
+ * @property current now.
+ * @property peak most so far.
  */
 internal data class ProcessMemory(
-    val currentBytes: Long,
-    val peakBytes: Long,
+    val current: Long,
+    val peak: Long,
 ) {
     companion object {
-        /** Reads it; null where the system does not tell. */
-        fun read(): ProcessMemory? =
-            try {
-                parse(File("/proc/self/status").readLines())
-            } catch (_: IOException) {
-                null
-            }
-
-        private fun parse(lines: List<String>): ProcessMemory? {
-            val current = kibibytes(lines, "VmRSS:") ?: return null
-            val peak = kibibytes(lines, "VmHWM:") ?: return null
-            return ProcessMemory(current * BYTES_PER_KIBIBYTE, peak * BYTES_PER_KIBIBYTE)
+        /** Reads what the kernel says of this process (proc(5), status); null where it says nothing. */
+        fun read(status: File = File("/proc/self/status")): ProcessMemory? {
+            val lines =
+                try {
+                    status.readLines()
+                } catch (_: IOException) {
+                    return null
+                }
+            val current = lines.kilobytes("VmRSS:") ?: return null
+            val peak = lines.kilobytes("VmHWM:") ?: return null
+            return ProcessMemory(current * BYTES_IN_KB, peak * BYTES_IN_KB)
         }
 
-        private fun kibibytes(
-            lines: List<String>,
-            key: String,
-        ): Long? =
-            lines
-                .firstOrNull { it.startsWith(key) }
-                ?.removePrefix(key)
-                ?.removeSuffix("kB")
-                ?.trim()
-                ?.toLongOrNull()
+        private fun List<String>.kilobytes(key: String): Long? =
+            firstOrNull { it.startsWith(key) }?.filter(Char::isDigit)?.toLongOrNull()
     }
 }
