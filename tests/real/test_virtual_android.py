@@ -723,13 +723,8 @@ def test_nothing_is_left_when_it_is_stopped(new_adb: Adb, tmp_path: Path) -> Non
 
 
 @pytest.fixture(scope="module", params=["virtual:android:24", "virtual:android"])
-def device(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Device]:
-    state = tmp_path_factory.mktemp("state")
-    with contextlib.closing(
-        open_virtual(request.param, state_directory=state, program=PYTHON)
-    ) as made:
+def device(request: pytest.FixtureRequest) -> Iterator[Device]:
+    with contextlib.closing(open_virtual(request.param, program=PYTHON)) as made:
         yield made
 
 
@@ -739,17 +734,17 @@ class TestVirtualDevice(DeviceContract):
         assert device.info.device_id.startswith("virtual:android")
 
 
-def test_there_is_no_other_virtual_device(tmp_path: Path) -> None:
+def test_there_is_no_other_virtual_device() -> None:
     for name in ("virtual:android:", "virtual:android:x", "virtual:nothing", "virtual"):
         with pytest.raises(UsageError, match="no such virtual device"):
-            open_virtual(name, state_directory=tmp_path)
+            open_virtual(name)
     with pytest.raises(UsageError, match="API level 12"):
-        open_virtual("virtual:android:12", state_directory=tmp_path)
+        open_virtual("virtual:android:12")
 
 
-def test_closing_the_device_ends_all_of_it(tmp_path: Path) -> None:
+def test_closing_the_device_ends_all_of_it() -> None:
     before = _children()
-    device = open_virtual("virtual:android", state_directory=tmp_path, program=PYTHON)
+    device = open_virtual("virtual:android", program=PYTHON)
     assert _children() - before
     device.close()
     assert _children() <= before
@@ -766,7 +761,7 @@ from device_contract import MODEL, make_arm, make_request
 import threading, time
 
 program = SleepingProgram(60)
-device = open_virtual("virtual:android", state_directory=Path(sys.argv[1]), program=program)
+device = open_virtual("virtual:android", program=program)
 arm = make_arm(MODEL)
 request = make_request(arm, Path(sys.argv[1]))
 threading.Thread(target=device.run_block, args=(request, arm), daemon=True).start()

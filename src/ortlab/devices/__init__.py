@@ -65,11 +65,11 @@ def open_phone(
     say: Callable[[str], None] = lambda _: None,
 ) -> AndroidDevice:
     """Open a phone by id; see :func:`open_device`."""
-    state = state_directory or Path(tempfile.gettempdir()) / "ortlab-state"
     if device_id.partition(":")[0] == VIRTUAL:
         from ortlab.devices.virtual import open_virtual
 
-        return open_virtual(device_id, app=app, state_directory=state, say=say)
+        return open_virtual(device_id, app=app, say=say)
     from ortlab.devices.android import open_android
 
+    state = state_directory or Path(tempfile.gettempdir()) / "ortlab-state"
     return open_android(device_id, app=app, state_directory=state, say=say)

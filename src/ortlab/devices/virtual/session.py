@@ -39,7 +39,6 @@ def open_virtual(
     device_id: str,
     *,
     app: BuiltApp | None = None,
-    state_directory: Path,
     say: Callable[[str], None] = lambda _: None,
     program: BenchmarkProgram | None = None,
     options: AndroidOptions | None = None,
@@ -49,7 +48,6 @@ def open_virtual(
     Args:
         device_id: ``virtual:android``, or with an API level such as ``virtual:android:30``.
         app: Benchmark app that it runs; a package of the runner if None.
-        state_directory: As for every phone.
         say: Told what runs on the phone, and what a phone says.
         program: What its app runs; the best of this machine if None.
         options: As for every phone.
@@ -74,7 +72,7 @@ def open_virtual(
             server.adb,
             serial,
             app or _runner_app(directory),
-            state_directory,
+            directory / "state",  # the phone is gone with this process, so nothing is to be undone
             say=say,
             options=options,
         )
