@@ -100,6 +100,8 @@ static: install
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/renew_golden.py --check
+	$(BIN)/python scripts/renew_template.py --check
 
 unit: install
 	$(BIN)/pytest -n 2 --dist loadfile -q tests/unit $(ARGS)
