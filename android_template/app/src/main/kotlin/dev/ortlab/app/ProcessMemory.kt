@@ -29,7 +29,6 @@ internal data class ProcessMemory(
             return ProcessMemory(current * BYTES_IN_KB, peak * BYTES_IN_KB)
         }
 
-        private fun List<String>.kilobytes(key: String): Long? =
-            firstOrNull { it.startsWith(key) }?.filter(Char::isDigit)?.toLongOrNull()
+        private fun List<String>.kilobytes(key: String): Long? = firstOrNull { it.startsWith(key) }?.filter(Char::isDigit)?.toLongOrNull()
     }
 }
