@@ -123,7 +123,7 @@ def small_template(directory: Path) -> Path:
         "sdk/build/outputs/sdk.aar": "built",
         ".gradle/cache.bin": "cache",
         ".idea/workspace.xml": "editor",
-        "local.properties": "sdk.dir=/home/me/sdk\n",
+        "local.properties": "sdk.dir=/srv/me/sdk\n",
     }.items():
         write(directory, name, text.encode())
     return directory

@@ -97,7 +97,7 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     return set(zipfile.ZipFile(wheel).namelist())
 
 
-def test_the_wheel_carries_the_package_and_the_protocol_and_nothing_else(
+def test_the_wheel_carries_the_package_protocol_and_template_and_nothing_else(
     wheel_names: set[str],
 ) -> None:
     expected = set()
@@ -105,7 +105,7 @@ def test_the_wheel_carries_the_package_and_the_protocol_and_nothing_else(
         name = path.relative_to(ROOT).as_posix()
         if name.startswith("src/ortlab/"):
             expected.add(name.removeprefix("src/"))
-        elif name.startswith("bench_protocol/"):
+        elif name.startswith(("bench_protocol/", "android_template/")):
             expected.add(f"ortlab/{name}")
     assert "ortlab/py.typed" in expected
     assert any(name.endswith(".schema.json") for name in expected)

@@ -26,8 +26,8 @@ EXPECTED = {
     "heap": ("Gradle ran out of memory", "-Xmx"),
     "java_error": ("Legacy.java:12: cannot find symbol", "mend that line"),
     "key_alias": ("the key upload cannot be read", "keyAlias"),
-    "keystore_missing": ("/home/me/keys/release.jks of the signing config release", "put it there"),
-    "keystore_password": ("password of the keystore /home/me/keys/release.jks", "keytool"),
+    "keystore_missing": ("/srv/me/keys/release.jks of the signing config release", "put it there"),
+    "keystore_password": ("password of the keystore /srv/me/keys/release.jks", "keytool"),
     "kotlin_error": (
         "MainActivity.kt:31: Unresolved reference 'modle'. (and 1 more)",
         "mend that line",
@@ -51,7 +51,7 @@ EXPECTED = {
     "proxy": ("proxy refuses the connection", "systemProp.https.proxyUser"),
     "r8_missing_class": (
         "R8 misses javax.annotation.processing.Processor, javax.tools.Diagnostic",
-        "/home/me/reader/bench/build/outputs/mapping/release/missing_rules.txt",
+        "/srv/me/reader/bench/build/outputs/mapping/release/missing_rules.txt",
     ),
     "resource_error": ("strings.xml:4: resource style/AppTheme", "mend that line"),
     "sdk_directory_missing": ("/opt/android-sdk, does not exist", "sdk.dir"),

@@ -414,7 +414,7 @@ def test_a_library_has_one_name_for_all_abis(workshop: Workshop, tmp_path: Path)
 
 
 def test_a_model_with_operators_of_its_own_needs_a_library(workshop: Workshop) -> None:
-    workshop.prepared = replace(workshop.prepared, custom_op_library="/home/me/libops.so")
+    workshop.prepared = replace(workshop.prepared, custom_op_library="/srv/me/libops.so")
     assert "--custom-ops arm64-v8a=FILE" in workshop.generate().notes[0]
 
 
