@@ -2,7 +2,8 @@
 
 Every step is the real tool with the project's own rules: aapt2, kotlinc, R8, zipalign, apksigner.
 ONNX Runtime's Java classes come from the JVM package, since the Android one is not to be had
-everywhere; its native libraries are left out, so such an APK runs on virtual phones only.
+everywhere; its native libraries are left out, so such an APK runs on virtual phones only. What the
+Android plugin adds beyond the project (its default R8 rules, merged manifests) is left out too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import shutil
 import tomllib
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -26,10 +27,13 @@ TOOLS_XML = "http://schemas.android.com/tools"
 BUILD = toolchain.ROOT / ".cache/android/build"
 KEY_PASSWORD = "android"
 _STORED = (".ort", ".onnx", ".bin")
-_PARTS = (
-    *("bench-core/src/main/kotlin", "sdk/src/main/kotlin", "sdk/src/generated"),
-    *("sdk/consumer-rules.pro", "app.properties", "gradle/libs.versions.toml"),
-)
+_SETTINGS = ("app.properties", "gradle/libs.versions.toml")
+_SDK = ("sdk/src/main/kotlin", "sdk/src/generated/kotlin")
+_CODE = {
+    "app": ("app", *_SDK, *_SETTINGS),
+    "bench": ("bench", "bench-core/src/main/kotlin", *_SETTINGS),
+}
+_SHIPPED = {"app": ("sdk/src/generated/assets", "sdk/consumer-rules.pro"), "bench": ()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +42,10 @@ class Classes:
 
     Attributes:
         module: `app` or `bench`.
-        compiled: Class directories and jars of the project itself.
+        compiled: Class directories and jars of the project itself, the module's own first.
         libraries: Jars that it runs with.
         resources: The linked resources, without code.
-        rules: Keep rules, the project's and those of its manifest.
+        rules: Keep rules, the project's and, last, those that its manifest needs.
     """
 
     module: str
@@ -70,71 +74,91 @@ def build_apk(project: Path, module: str) -> Path:
     Raises:
         ToolFailedError: A tool refuses the project.
     """
-    directory = BUILD / f"{module}-{_digest(project, module)}"
-    finished = directory / f"{module}.apk"
-    if not finished.is_file():
-        work = directory.with_name(f"{directory.name}.{os.getpid()}")
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        classes = compile_app(project, module, work)
-        dex = shrink(classes, work / "dex", "--min-api", versions_of(project)["minSdk"])
-        signed = sign(assemble(project, module, classes, dex, work), work)
-        directory.mkdir(parents=True, exist_ok=True)
-        signed.replace(finished)
-        shutil.rmtree(work)
+    classes = compile_app(project, module)
+
+    def make(work: Path) -> None:
+        parts = work / "parts"
+        dex = shrink(classes, parts / "dex", "--min-api", versions_of(project)["minSdk"])
+        sign(assemble(project, module, classes, dex, parts), work / f"{module}.apk")
+        shutil.rmtree(parts)
+
+    digest = _digest(project, (*_CODE[module], *_SHIPPED[module]))
+    return _made(f"{module}-apk", digest, make) / f"{module}.apk"
+
+
+def compile_app(project: Path, module: str) -> Classes:
+    """Compile an app with everything it is made of; again only where its sources changed."""
+    ours = compile_sdk(project) if module == "app" else core.core_jar()
+    libraries = (toolchain.ONNXRUNTIME, *toolchain.RUNTIME)
+    if module == "bench":
+        libraries += toolchain.SERIALIZATION
+
+    def make(work: Path) -> None:
+        generated = link(project, module, work)
+        r_classes = work / "r"
+        run(["javac", "--release", "17", "-d", r_classes, *sorted(generated.rglob("*.java"))])
+        code = KotlinModule(
+            name=module,
+            sources=(project / module / "src/main/kotlin",),
+            libraries=(ours, r_classes, *libraries, toolchain.ANDROID),
+        )
+        toolchain.compile_kotlin(code, work / f"{module}.jar")
+
+    made = _made(f"{module}-classes", _digest(project, _CODE[module]), make)
+    return Classes(
+        module=module,
+        compiled=(made / f"{module}.jar", made / "r", ours),
+        libraries=tuple(jar(name) for name in libraries),
+        resources=made / "resources.apk",
+        rules=(*_rule_files(project, module), made / "manifest-rules.pro"),
+    )
+
+
+def compile_sdk(project: Path) -> Path:
+    """Compile the SDK with what was generated into it; again only where that changed."""
+
+    def make(work: Path) -> None:
+        code = KotlinModule(
+            name="sdk",
+            sources=tuple(project / path for path in _SDK),
+            libraries=(toolchain.ONNXRUNTIME, toolchain.ANDROID),
+            explicit_api=True,
+        )
+        toolchain.compile_kotlin(code, work / "sdk.jar")
+
+    return _made("sdk", _digest(project, _SDK), make) / "sdk.jar"
+
+
+def _made(name: str, digest: str, make: Callable[[Path], None]) -> Path:
+    """Return a directory that was filled for a digest; whole, whoever else fills it now."""
+    finished = BUILD / f"{name}-{digest}"
+    if not finished.is_dir():
+        staged = BUILD / f".{finished.name}.{os.getpid()}"
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir(parents=True)
+        try:
+            make(staged)
+            try:
+                staged.rename(finished)
+            except OSError:
+                if not finished.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
     return finished
 
 
-def compile_app(project: Path, module: str, work: Path) -> Classes:
-    """Compile an app with everything it is made of."""
-    ours = (compile_sdk(project, work) if module == "app" else core.core_jar(),)
-    resources, generated, rules = link(project, module, work)
-    r_classes = work / "r"
-    sources = sorted(generated.rglob("*.java"))
-    run(["javac", "--release", "17", "-d", r_classes, *sources])
-    libraries = [toolchain.ONNXRUNTIME, *toolchain.RUNTIME]
-    if module == "bench":
-        libraries += toolchain.SERIALIZATION
-    code = toolchain.compile_kotlin(
-        KotlinModule(
-            name=module,
-            sources=(project / module / "src/main/kotlin",),
-            libraries=(*ours, r_classes, *libraries, toolchain.ANDROID),
-        ),
-        work / f"{module}.jar",
-    )
-    return Classes(
-        module=module,
-        compiled=(code, r_classes, *ours),
-        libraries=tuple(jar(name) for name in libraries),
-        resources=resources,
-        rules=(*_rule_files(project, module), rules),
-    )
-
-
-def compile_sdk(project: Path, work: Path) -> Path:
-    """Compile the SDK with what was generated into it."""
-    return toolchain.compile_kotlin(
-        KotlinModule(
-            name="sdk",
-            sources=(project / "sdk/src/main/kotlin", project / "sdk/src/generated/kotlin"),
-            libraries=(toolchain.ONNXRUNTIME, toolchain.ANDROID),
-            explicit_api=True,
-        ),
-        work / "sdk.jar",
-    )
-
-
 def _rule_files(project: Path, module: str) -> tuple[Path, ...]:
-    files = (project / module / "proguard-rules.pro", project / "sdk/consumer-rules.pro")
-    return tuple(path for path in files if path.is_file())
+    """Return the keep rules that Gradle would give R8; the SDK's come with it to the app alone."""
+    of_sdk = (project / "sdk/consumer-rules.pro",) if module == "app" else ()
+    return (project / module / "proguard-rules.pro", *of_sdk)
 
 
 # ------------------------------------------------------------------------------ resources
 
 
-def link(project: Path, module: str, work: Path) -> tuple[Path, Path, Path]:
-    """Link manifest and resources; return the package, the directory of `R.java`, keep rules."""
+def link(project: Path, module: str, work: Path) -> Path:
+    """Link manifest and resources into `resources.apk`; return the directory of `R.java`."""
     settings, versions = settings_of(project), versions_of(project)
     application_id = settings["app.id"] + (".bench" if module == "bench" else "")
     values = work / "values" / "values"
@@ -147,7 +171,6 @@ def link(project: Path, module: str, work: Path) -> tuple[Path, Path, Path]:
         archive = work / f"resources-{len(compiled)}.zip"
         run(["aapt2", "compile", "--dir", directory, "-o", archive])
         compiled.append(archive)
-    package, rules = work / "resources.apk", work / "manifest-rules.pro"
     generated = work / "generated"
     run(
         [
@@ -158,10 +181,11 @@ def link(project: Path, module: str, work: Path) -> tuple[Path, Path, Path]:
             *("--version-code", settings["app.versionCode"]),
             *("--version-name", settings["app.versionName"]),
             *("--custom-package", f"dev.ortlab.{module}", "--java", generated),
-            *("--proguard", rules, "-o", package, *compiled),
+            *("--proguard", work / "manifest-rules.pro", "-o", work / "resources.apk"),
+            *compiled,
         ]
     )
-    return package, generated, rules
+    return generated
 
 
 def _quoted(text: str) -> str:
@@ -177,6 +201,9 @@ def _manifest(project: Path, module: str, application_id: str, work: Path) -> Pa
     source = (project / module / "src/main/AndroidManifest.xml").read_text(encoding="utf-8")
     root = ET.fromstring(source.replace("${applicationId}", application_id))
     root.set("package", application_id)
+    for application in root.iter("application"):
+        # The plugin writes it where libraries are to stay uncompressed.
+        application.set(f"{{{ANDROID_XML}}}extractNativeLibs", "false")
     for parent in list(root.iter()):
         for child in list(parent):
             if child.get(f"{{{TOOLS_XML}}}node") == "remove":
@@ -259,9 +286,8 @@ def assemble(project: Path, module: str, classes: Classes, dex: Path, work: Path
     return aligned
 
 
-def sign(package: Path, work: Path) -> Path:
+def sign(package: Path, signed: Path) -> Path:
     """Sign with a key made for these checks, and verify."""
-    signed = work / "signed.apk"
     run(
         [
             *("apksigner", "sign", "--ks", signing_key(), "--ks-pass", f"pass:{KEY_PASSWORD}"),
@@ -289,12 +315,12 @@ def signing_key() -> Path:
     return key
 
 
-def _digest(project: Path, module: str) -> str:
-    """Return what changes with anything that goes into the package, and with these tools."""
+def _digest(project: Path, parts: Iterable[str]) -> str:
+    """Return what changes with any file of some parts of a project, and with these tools."""
     total = hashlib.sha256()
     for tool in (Path(__file__), Path(toolchain.__file__)):
         total.update(tool.read_bytes())
-    for part in (*_PARTS, module):
+    for part in parts:
         root = project / part
         for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
             if path.is_file() and "build" not in path.relative_to(project).parts:
