@@ -26,7 +26,7 @@ ANDROID_XML = "http://schemas.android.com/apk/res/android"
 TOOLS_XML = "http://schemas.android.com/tools"
 BUILD = toolchain.ROOT / ".cache/android/build"
 KEY_PASSWORD = "android"
-_STORED = (".ort", ".onnx", ".bin")
+STORED = (".ort", ".onnx", ".bin")
 _SETTINGS = ("app.properties", "gradle/libs.versions.toml")
 _SDK = ("sdk/src/main/kotlin", "sdk/src/generated/kotlin")
 _CODE = {
@@ -233,7 +233,7 @@ def shrink(classes: Classes, output: Path, *options: str, without_rules: bool = 
         *("--map-diagnostics", "info", "none"),
         *_inputs(classes, output.parent),
         classes=("r8-9.5.28.jar",),
-        options=("-Xmx1500m", "-XX:+UseSerialGC"),
+        options=("-Xmx1500m", "-Xms1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
     )
     return output
 
@@ -277,7 +277,7 @@ def assemble(project: Path, module: str, classes: Classes, dex: Path, work: Path
         assets = project / "sdk/src/generated/assets"
         for path in sorted(assets.rglob("*")) if module == "app" else ():
             if path.is_file():
-                stored = path.suffix in _STORED
+                stored = path.suffix in STORED
                 kind = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
                 name = f"assets/{path.relative_to(assets).as_posix()}"
                 archive.write(path, name, compress_type=kind)

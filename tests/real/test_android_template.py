@@ -96,23 +96,23 @@ def test_versions_stand_in_the_catalog_alone() -> None:
         assert not re.search(r"\"[\w.]+:[\w.-]+:\d", script.read_text()), script
 
 
-def test_every_class_that_a_manifest_names_is_there() -> None:
+def test_the_manifests_take_out_what_onnxruntime_brings_along() -> None:
     for module in APPS:
         root = ET.parse(TEMPLATE / module / "src/main/AndroidManifest.xml").getroot()
-        named = [
-            element.get(f"{ANDROID}name", "")
+        removed = {
+            element.get(f"{ANDROID}name", "").rpartition(".")[2]
             for element in root.iter()
-            if element.tag in ("activity", "application", "instrumentation", "provider", "service")
-        ]
-        assert any(named), module
-        for name in filter(None, named):
-            full = f"dev.ortlab.{module}{name}" if name.startswith(".") else name
-            package, _, simple = full.rpartition(".")
-            files = (TEMPLATE / module / "src/main/kotlin" / package.replace(".", "/")).glob("*.kt")
-            declared = re.compile(
-                rf"^(?:public |internal )?(?:open )?class {simple}\b", re.MULTILINE
-            )
-            assert any(declared.search(path.read_text()) for path in files), full
+            if element.get(f"{{{packaging.TOOLS_XML}}}node") == "remove"
+        }
+        assert {"INTERNET", "ACCESS_NETWORK_STATE", "TelemetryInitializer"} <= removed, module
+
+
+def test_what_is_stored_uncompressed_is_what_the_scripts_say() -> None:
+    for module in ("app", "sdk"):
+        script = (TEMPLATE / module / "build.gradle.kts").read_text()
+        found = re.search(r"noCompress \+= listOf\((.*)\)", script)
+        assert found is not None, module
+        assert re.findall(r'"(\w+)"', found[1]) == [s.removeprefix(".") for s in packaging.STORED]
 
 
 def test_the_sample_of_the_template_is_what_ortlab_generates_for_it() -> None:
@@ -157,6 +157,21 @@ def test_the_app_carries_models_uncompressed_and_its_name_unharmed(
     assert "application-label:'Shrunk \"'@?\\ <b>'" in badging
 
 
+@pytest.mark.parametrize("module", APPS)
+def test_every_class_that_a_manifest_names_is_in_the_shrunk_package(
+    module: str, generated: tuple[Path, PreparedModel, Path]
+) -> None:
+    apk = packaging.build_apk(generated[0], module)
+    tree = toolchain.run(["aapt2", "dump", "xmltree", "--file", "AndroidManifest.xml", apk]).stdout
+    named = set(re.findall(r'android:name\(0x01010003\)="(dev\.[\w.]+)"', tree))
+    wanted = {"app": {"MainActivity"}, "bench": {"BenchActivity", "BenchInstrumentation"}}[module]
+    assert named == {f"dev.ortlab.{module}.{name}" for name in wanted}
+    with zipfile.ZipFile(apk) as archive:
+        dex = b"".join(archive.read(n) for n in archive.namelist() if n.endswith(".dex"))
+    for name in named:
+        assert f"L{name.replace('.', '/')};".encode() in dex, name
+
+
 # ------------------------------------------------------------------------------ release rules
 
 
@@ -166,7 +181,7 @@ def shrunk_core(
 ) -> dict[bool, Path]:
     """The benchmark app, shrunk to class files with the template's rules, and without them."""
     work = tmp_path_factory.mktemp("shrunk-core")
-    classes = packaging.compile_app(generated[0], "bench", work)
+    classes = packaging.compile_app(generated[0], "bench")
     return {kept: _shrink(classes, work, core.MAIN, kept=kept) for kept in (True, False)}
 
 
@@ -262,7 +277,7 @@ def test_the_shrunk_sdk_runs_a_real_model(
     work.mkdir()
     (tmp_path / "driver").mkdir()
     (tmp_path / "driver/Driver.kt").write_text(DRIVER)
-    sdk = packaging.compile_sdk(project, work)
+    sdk = packaging.compile_sdk(project)
     driver = toolchain.compile_kotlin(
         toolchain.KotlinModule(
             name="driver",

@@ -116,20 +116,18 @@ internal class Screen(
             val row = inflate(R.layout.input, inputs)
             val chosen = state.pictures[input.name]
             row.text(R.id.name, activity.getString(R.string.described, input.name, input.toString()))
-            row.text(R.id.source, sourceOf(input, chosen?.picture, input.name in sampled))
+            row.text(R.id.source, sourceOf(chosen?.picture, input.name in sampled))
             showPicture(row, input, chosen?.picture)
         }
     }
 
     private fun sourceOf(
-        input: TensorDescriptor,
         picture: Picture?,
         isSampled: Boolean,
     ): String =
         when {
             picture != null -> activity.getString(R.string.from_picture, picture.width, picture.height)
             isSampled -> activity.getString(R.string.from_sample)
-            input.kind is TensorKind.Image -> activity.getString(R.string.from_zeros)
             else -> activity.getString(R.string.from_zeros)
         }
 

@@ -71,6 +71,9 @@ internal class Starter(
     private val tester = ModelTester(source)
     private val worker: ExecutorService = Executors.newSingleThreadExecutor { Thread(it, "model") }
 
+    /** Works that were begun and have not ended. */
+    private var pending = 0
+
     /** What the screen shows now. */
     var state: ScreenState = ScreenState()
         private set(value) {
@@ -117,10 +120,10 @@ internal class Starter(
         }
     }
 
-    /** Runs the chosen model as chosen; does nothing while a run is under way. */
+    /** Runs the chosen model as chosen; does nothing while other work is under way. */
     fun run() {
         val model = this.model ?: return
-        if (state.work == Work.RUNNING) return
+        if (state.work != Work.NOTHING) return
         val choices = state.choices
         val pictures = state.pictures.mapValues { it.value.picture }
         work(Work.RUNNING, { tester.run(model, choices.sessionOptions(), pictures) }) { before, answer ->
@@ -130,13 +133,13 @@ internal class Starter(
 
     /** Lets go of the model's memory until the next run. */
     fun release() {
-        worker.execute(tester::close)
+        if (!worker.isShutdown) worker.execute(tester::close)
     }
 
-    /** Ends the work; what is under way ends first. */
+    /** Ends the work; what is under way ends first. A second call does nothing. */
     override fun close() {
         observer = null
-        worker.execute(tester::close)
+        release()
         worker.shutdown()
     }
 
@@ -145,12 +148,13 @@ internal class Starter(
         action: () -> T,
         finish: (ScreenState, T) -> ScreenState,
     ) {
+        pending++
         state = state.copy(work = work, problem = null)
         worker.execute {
             val end: (ScreenState) -> ScreenState =
                 try {
-                    val result = action();
-                    { finish(it, result) }
+                    val result = action()
+                    ({ finish(it, result) })
                 } catch (problem: IOException) {
                     failed(work, problem)
                 } catch (problem: RuntimeException) {
@@ -161,7 +165,10 @@ internal class Starter(
                     // The native library is missing for this phone's processor.
                     failed(work, problem)
                 }
-            mainThread.execute { state = end(state).copy(work = Work.NOTHING) }
+            mainThread.execute {
+                pending--
+                state = end(state).copy(work = if (pending == 0) Work.NOTHING else state.work)
+            }
         }
     }
 
