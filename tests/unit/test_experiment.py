@@ -321,10 +321,12 @@ def test_without_its_baseline_an_experiment_describes_and_compares_nothing() -> 
 
 def test_nothing_is_measured_when_every_arm_is_out() -> None:
     def change(block: Block) -> Block:
-        return died_block(make_arm(block.arm_id), block.purpose, block.round_index)
+        return died_block(
+            make_arm(block.arm_id), block.purpose, block.round_index, attempt=block.attempt
+        )
 
     run = simulate(experiment_of(3), device(), change)
-    assert len(run.blocks) == 3
+    assert len(run.blocks) == 6  # each was tried twice
     done = next_block(run.experiment, run.blocks)
     assert isinstance(done, Done)
     assert "no arm can be measured" in done.reason
