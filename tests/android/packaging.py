@@ -29,11 +29,7 @@ KEY_PASSWORD = "android"
 STORED = (".ort", ".onnx", ".bin")
 _SETTINGS = ("app.properties", "gradle/libs.versions.toml")
 _SDK = ("sdk/src/main/kotlin", "sdk/src/generated/kotlin")
-_CODE = {
-    "app": ("app", *_SDK, *_SETTINGS),
-    "bench": ("bench", "bench-core/src/main/kotlin", *_SETTINGS),
-}
-_SHIPPED = {"app": ("sdk/src/generated/assets", "sdk/consumer-rules.pro"), "bench": ()}
+_ASSETS = "sdk/src/generated/assets"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,21 +65,24 @@ def versions_of(project: Path) -> Mapping[str, str]:
 
 
 def build_apk(project: Path, module: str) -> Path:
-    """Return a signed APK of a project's module; made where its sources changed.
+    """Return a signed APK of a project's module; made where something in it changed.
 
     Raises:
         ToolFailedError: A tool refuses the project.
     """
     classes = compile_app(project, module)
+    dex = _dex(classes, versions_of(project)["minSdk"])
+    root = project / _ASSETS
+    found = _files(project, _ASSETS) if module == "app" else []
+    assets = {path.relative_to(root).as_posix(): path for path in found}
 
     def make(work: Path) -> None:
-        parts = work / "parts"
-        dex = shrink(classes, parts / "dex", "--min-api", versions_of(project)["minSdk"])
-        sign(assemble(project, module, classes, dex, parts), work / f"{module}.apk")
-        shutil.rmtree(parts)
+        aligned = assemble(classes, dex, assets, work)
+        sign(aligned, work / f"{module}.apk")
+        aligned.unlink()
 
-    digest = _digest(project, (*_CODE[module], *_SHIPPED[module]))
-    return _made(f"{module}-apk", digest, make) / f"{module}.apk"
+    inputs = (*dex.glob("*.dex"), classes.resources, *assets.values())
+    return _made(f"{module}-apk", inputs, make, also=list(assets)) / f"{module}.apk"
 
 
 def compile_app(project: Path, module: str) -> Classes:
@@ -92,25 +91,26 @@ def compile_app(project: Path, module: str) -> Classes:
     libraries = (toolchain.ONNXRUNTIME, *toolchain.RUNTIME)
     if module == "bench":
         libraries += toolchain.SERIALIZATION
+    linked = _linked(project, module)
+    r_sources = sorted((linked / "generated").rglob("*.java"))
+    kotlin = project / module / "src/main/kotlin"
 
     def make(work: Path) -> None:
-        generated = link(project, module, work)
-        r_classes = work / "r"
-        run(["javac", "--release", "17", "-d", r_classes, *sorted(generated.rglob("*.java"))])
+        run(["javac", "--release", "17", "-d", work / "r", *r_sources])
         code = KotlinModule(
             name=module,
-            sources=(project / module / "src/main/kotlin",),
-            libraries=(ours, r_classes, *libraries, toolchain.ANDROID),
+            sources=(kotlin,),
+            libraries=(ours, work / "r", *libraries, toolchain.ANDROID),
         )
         toolchain.compile_kotlin(code, work / f"{module}.jar")
 
-    made = _made(f"{module}-classes", _digest(project, _CODE[module]), make)
+    made = _made(f"{module}-classes", (ours, *r_sources, *kotlin.rglob("*.kt")), make)
     return Classes(
         module=module,
         compiled=(made / f"{module}.jar", made / "r", ours),
         libraries=tuple(jar(name) for name in libraries),
-        resources=made / "resources.apk",
-        rules=(*_rule_files(project, module), made / "manifest-rules.pro"),
+        resources=linked / "resources.apk",
+        rules=(*_rule_files(project, module), linked / "manifest-rules.pro"),
     )
 
 
@@ -126,12 +126,44 @@ def compile_sdk(project: Path) -> Path:
         )
         toolchain.compile_kotlin(code, work / "sdk.jar")
 
-    return _made("sdk", _digest(project, _SDK), make) / "sdk.jar"
+    inputs = _files(project, *_SDK)
+    return _made("sdk", inputs, make) / "sdk.jar"
 
 
-def _made(name: str, digest: str, make: Callable[[Path], None]) -> Path:
-    """Return a directory that was filled for a digest; whole, whoever else fills it now."""
-    finished = BUILD / f"{name}-{digest}"
+def _linked(project: Path, module: str) -> Path:
+    parts = (f"{module}/src/main/res", f"{module}/src/main/AndroidManifest.xml", *_SETTINGS)
+    inputs = _files(project, *parts)
+    return _made(f"{module}-resources", inputs, lambda work: link(project, module, work))
+
+
+def _dex(classes: Classes, min_sdk: str) -> Path:
+    def make(work: Path) -> None:
+        shrink(classes, work / "dex", "--min-api", min_sdk)
+
+    compiled = [p for c in classes.compiled for p in (c.rglob("*.class") if c.is_dir() else [c])]
+    return _made(f"{classes.module}-dex", (*compiled, *classes.rules), make) / "dex"
+
+
+def _files(project: Path, *parts: str) -> list[Path]:
+    found: list[Path] = []
+    for part in parts:
+        root = project / part
+        found += [p for p in root.rglob("*") if p.is_file()] if root.is_dir() else [root]
+    return found
+
+
+def _made(
+    name: str, inputs: Iterable[Path], make: Callable[[Path], None], *, also: Iterable[str] = ()
+) -> Path:
+    """Return a directory that was made of some files; whole, whoever else makes it now.
+
+    What was made of files with the same names and contents before is returned as it is, whichever
+    project they belong to.
+    """
+    total = hashlib.sha256("\0".join(sorted(also)).encode())
+    for path in (Path(__file__), Path(toolchain.__file__), *sorted(inputs)):
+        total.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    finished = BUILD / f"{name}-{total.hexdigest()[:16]}"
     if not finished.is_dir():
         staged = BUILD / f".{finished.name}.{os.getpid()}"
         shutil.rmtree(staged, ignore_errors=True)
@@ -157,8 +189,8 @@ def _rule_files(project: Path, module: str) -> tuple[Path, ...]:
 # ------------------------------------------------------------------------------ resources
 
 
-def link(project: Path, module: str, work: Path) -> Path:
-    """Link manifest and resources into `resources.apk`; return the directory of `R.java`."""
+def link(project: Path, module: str, work: Path) -> None:
+    """Link manifest and resources into `resources.apk`, `generated` and `manifest-rules.pro`."""
     settings, versions = settings_of(project), versions_of(project)
     application_id = settings["app.id"] + (".bench" if module == "bench" else "")
     values = work / "values" / "values"
@@ -171,7 +203,6 @@ def link(project: Path, module: str, work: Path) -> Path:
         archive = work / f"resources-{len(compiled)}.zip"
         run(["aapt2", "compile", "--dir", directory, "-o", archive])
         compiled.append(archive)
-    generated = work / "generated"
     run(
         [
             *("aapt2", "link", "-I", jar(toolchain.FRAMEWORK_RESOURCES), "--auto-add-overlay"),
@@ -180,12 +211,11 @@ def link(project: Path, module: str, work: Path) -> Path:
             *("--target-sdk-version", versions["targetSdk"]),
             *("--version-code", settings["app.versionCode"]),
             *("--version-name", settings["app.versionName"]),
-            *("--custom-package", f"dev.ortlab.{module}", "--java", generated),
+            *("--custom-package", f"dev.ortlab.{module}", "--java", work / "generated"),
             *("--proguard", work / "manifest-rules.pro", "-o", work / "resources.apk"),
             *compiled,
         ]
     )
-    return generated
 
 
 def _quoted(text: str) -> str:
@@ -267,22 +297,19 @@ def _class_files(path: Path) -> Iterable[tuple[str, bytes]]:
 # ------------------------------------------------------------------------------ packages
 
 
-def assemble(project: Path, module: str, classes: Classes, dex: Path, work: Path) -> Path:
+def assemble(classes: Classes, dex: Path, assets: Mapping[str, Path], work: Path) -> Path:
     """Add code and assets to the linked resources, and align."""
     package = work / "unaligned.apk"
     shutil.copy(classes.resources, package)
     with zipfile.ZipFile(package, "a", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(dex.glob("*.dex")):
             archive.write(path, path.name)
-        assets = project / "sdk/src/generated/assets"
-        for path in sorted(assets.rglob("*")) if module == "app" else ():
-            if path.is_file():
-                stored = path.suffix in STORED
-                kind = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
-                name = f"assets/{path.relative_to(assets).as_posix()}"
-                archive.write(path, name, compress_type=kind)
+        for name, path in assets.items():
+            kind = zipfile.ZIP_STORED if path.suffix in STORED else zipfile.ZIP_DEFLATED
+            archive.write(path, f"assets/{name}", compress_type=kind)
     aligned = work / "aligned.apk"
     run(["zipalign", "-f", "-p", "4", package, aligned])
+    package.unlink()
     return aligned
 
 
@@ -313,16 +340,3 @@ def signing_key() -> Path:
         )
         made.replace(key)
     return key
-
-
-def _digest(project: Path, parts: Iterable[str]) -> str:
-    """Return what changes with any file of some parts of a project, and with these tools."""
-    total = hashlib.sha256()
-    for tool in (Path(__file__), Path(toolchain.__file__)):
-        total.update(tool.read_bytes())
-    for part in parts:
-        root = project / part
-        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
-            if path.is_file() and "build" not in path.relative_to(project).parts:
-                total.update(path.relative_to(project).as_posix().encode() + path.read_bytes())
-    return total.hexdigest()[:16]

@@ -6,8 +6,8 @@ import json
 import re
 import tomllib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -18,6 +18,7 @@ from small_models import convolutions, run
 from android import core, packaging, toolchain
 from ortlab.domain import AppSpec, PreparedModel
 from ortlab.prepare import PrepareOptions, prepare_models
+from ortlab.process import Completed
 from ortlab.scaffold import generate_android
 from ortlab.tensors import read_tensor
 from ortlab.wire import TensorFile
@@ -153,8 +154,8 @@ def test_the_app_carries_models_uncompressed_and_its_name_unharmed(
         models = [info for info in archive.infolist() if info.filename.endswith(".ort")]
         assert models
         assert all(info.compress_type == zipfile.ZIP_STORED for info in models)
-    badging = toolchain.run(["aapt2", "dump", "badging", apk]).stdout
-    assert "application-label:'Shrunk \"'@?\\ <b>'" in badging
+    strings = toolchain.run(["aapt2", "dump", "strings", apk]).stdout
+    assert re.search(r"^String #\d+ : Shrunk \"'@\?\\ <b>$", strings, re.MULTILINE)
 
 
 @pytest.mark.parametrize("module", APPS)
@@ -175,21 +176,10 @@ def test_every_class_that_a_manifest_names_is_in_the_shrunk_package(
 # ------------------------------------------------------------------------------ release rules
 
 
-@pytest.fixture(scope="module")
-def shrunk_core(
-    generated: tuple[Path, PreparedModel, Path], tmp_path_factory: pytest.TempPathFactory
-) -> dict[bool, Path]:
-    """The benchmark app, shrunk to class files with the template's rules, and without them."""
-    work = tmp_path_factory.mktemp("shrunk-core")
-    classes = packaging.compile_app(generated[0], "bench")
-    return {kept: _shrink(classes, work, core.MAIN, kept=kept) for kept in (True, False)}
-
-
-def _shrink(classes: packaging.Classes, work: Path, main: str, *, kept: bool) -> Path:
-    entry = work / "entry.pro"
-    entry.write_text(ENTRY.format(main))
-    directory = work / f"rules-{kept}"
+def _shrink(classes: packaging.Classes, directory: Path, main: str, *, kept: bool = True) -> Path:
     directory.mkdir()
+    entry = directory / "entry.pro"
+    entry.write_text(ENTRY.format(main))
     return packaging.shrink(
         classes,
         directory / "shrunk.jar",
@@ -198,7 +188,7 @@ def _shrink(classes: packaging.Classes, work: Path, main: str, *, kept: bool) ->
     )
 
 
-def _run_shrunk(jar: Path, main: str, argument: Path) -> Any:
+def _run_shrunk(jar: Path, main: str, argument: Path) -> Completed:
     return toolchain.java(
         main,
         argument,
@@ -234,12 +224,13 @@ def _request(directory: Path, prepared: PreparedModel, prepared_directory: Path)
 
 
 def test_the_shrunk_core_runs_a_real_model(
-    shrunk_core: dict[bool, Path],
-    generated: tuple[Path, PreparedModel, Path],
-    tmp_path: Path,
+    generated: tuple[Path, PreparedModel, Path], tmp_path: Path
 ) -> None:
-    _, prepared, directory = generated
-    done = _run_shrunk(shrunk_core[True], core.MAIN, _request(tmp_path, prepared, directory))
+    """It reads its request and writes its result, so serialization survives as well."""
+    project, prepared, directory = generated
+    classes = packaging.compile_app(project, "bench")
+    shrunk = _shrink(classes, tmp_path / "shrunk", core.MAIN)
+    done = _run_shrunk(shrunk, core.MAIN, _request(tmp_path, prepared, directory))
     assert done.succeeded, done.stderr
     result = json.loads((tmp_path / "out/result.json").read_text())
     assert result["failure"] is None
@@ -255,52 +246,45 @@ def test_the_shrunk_core_runs_a_real_model(
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_without_the_keep_rule_the_runtime_does_not_find_its_classes(
-    shrunk_core: dict[bool, Path],
-    generated: tuple[Path, PreparedModel, Path],
-    tmp_path: Path,
-) -> None:
-    _, prepared, directory = generated
-    done = _run_shrunk(shrunk_core[False], core.MAIN, _request(tmp_path, prepared, directory))
-    result = tmp_path / "out/result.json"
-    failed = not done.succeeded or json.loads(result.read_text())["failure"] is not None
-    assert failed
-    said = done.stderr + (result.read_text() if result.exists() else "")
-    assert re.search("UnsatisfiedLinkError|NoSuchMethodError|NoClassDefFoundError|runtime", said)
-
-
-def test_the_shrunk_sdk_runs_a_real_model(
-    generated: tuple[Path, PreparedModel, Path], tmp_path: Path
-) -> None:
-    project, prepared, directory = generated
-    work = tmp_path / "work"
-    work.mkdir()
-    (tmp_path / "driver").mkdir()
-    (tmp_path / "driver/Driver.kt").write_text(DRIVER)
+@pytest.fixture(scope="module")
+def sdk_program(
+    generated: tuple[Path, PreparedModel, Path], tmp_path_factory: pytest.TempPathFactory
+) -> packaging.Classes:
+    """A program that runs every packaged model through the SDK, with the rules of the app."""
+    project = generated[0]
+    work = tmp_path_factory.mktemp("sdk-program")
+    (work / "Driver.kt").write_text(DRIVER)
     sdk = packaging.compile_sdk(project)
     driver = toolchain.compile_kotlin(
         toolchain.KotlinModule(
             name="driver",
-            sources=(tmp_path / "driver",),
+            sources=(work / "Driver.kt",),
             libraries=(sdk, toolchain.ONNXRUNTIME),
         ),
         work / "driver.jar",
     )
-    nothing = work / "nothing.pro"
-    nothing.write_text("")
-    classes = packaging.Classes(
-        module="app",
-        compiled=(driver, sdk),
-        libraries=tuple(map(toolchain.jar, (toolchain.ONNXRUNTIME, *toolchain.RUNTIME))),
-        resources=nothing,
-        rules=(project / "sdk/consumer-rules.pro", nothing),
-    )
-    shrunk = _shrink(classes, work, "driver.DriverKt", kept=True)
-    assets = project / "sdk/src/generated/assets"
-    done = _run_shrunk(shrunk, "driver.DriverKt", assets)
+    app = packaging.compile_app(project, "app")
+    return replace(app, compiled=(driver, sdk))
+
+
+def test_the_shrunk_sdk_runs_a_real_model(
+    generated: tuple[Path, PreparedModel, Path], sdk_program: packaging.Classes, tmp_path: Path
+) -> None:
+    project, prepared, directory = generated
+    shrunk = _shrink(sdk_program, tmp_path / "shrunk", "driver.DriverKt")
+    done = _run_shrunk(shrunk, "driver.DriverKt", project / "sdk/src/generated/assets")
     assert done.succeeded, done.stderr
     inputs = {t.name: read_tensor(t, directory) for t in prepared.samples[0].inputs}
     (expected,) = run(directory / prepared.variant("fixed-arm").path, inputs)
     name, total = done.stdout.split()
     assert name == prepared.original.outputs[0].name
     assert float(total) == pytest.approx(float(np.sum(expected, dtype=np.float64)), rel=1e-4)
+
+
+def test_without_the_keep_rule_the_runtime_does_not_find_its_classes(
+    generated: tuple[Path, PreparedModel, Path], sdk_program: packaging.Classes, tmp_path: Path
+) -> None:
+    shrunk = _shrink(sdk_program, tmp_path / "shrunk", "driver.DriverKt", kept=False)
+    done = _run_shrunk(shrunk, "driver.DriverKt", generated[0] / "sdk/src/generated/assets")
+    assert not done.succeeded
+    assert re.search("UnsatisfiedLinkError|NoSuchMethodError|NoClassDefFoundError", done.stderr)
