@@ -765,8 +765,15 @@ device = open_virtual("virtual:android", program=program)
 arm = make_arm(MODEL)
 request = make_request(arm, Path(sys.argv[1]))
 threading.Thread(target=device.run_block, args=(request, arm), daemon=True).start()
+own = Path("/proc/self/cmdline").read_bytes()
+
+def begun(number):
+    """Whether a child is what was started, no longer our copy or its guard."""
+    line = Path(f"/proc/{number}/cmdline").read_bytes()
+    return line not in (b"", own) and b"setpriv" not in line
+
 found = set()
-while len(found) < 2:  # the adb server and the program
+while len(found) < 2 or not all(map(begun, found)):  # the adb server and the program
     time.sleep(0.02)
     found = set()
     for path in Path("/proc/self/task").glob("*/children"):
