@@ -768,7 +768,7 @@ threading.Thread(target=device.run_block, args=(request, arm), daemon=True).star
 own = Path("/proc/self/cmdline").read_bytes()
 
 def begun(number):
-    """Whether a child is what was started, no longer our copy or its guard."""
+    # A child is first a copy of us, then its guard.
     line = Path(f"/proc/{number}/cmdline").read_bytes()
     return line not in (b"", own) and b"setpriv" not in line
 

@@ -29,15 +29,26 @@ class BenchInstrumentation : Instrumentation() {
 
     override fun onStart() {
         super.onStart()
-        val work = BenchWork(targetContext)
-        val request = arguments.getString(REQUEST)
         val answer =
-            when {
-                request != null -> runBlock(work, request)
-                arguments.getString(PROBE).toBoolean() -> JSONObject(work.probe())
-                else -> JSONObject().put(PROBLEM, "give -e $REQUEST FILE or -e $PROBE true")
+            try {
+                answer()
+            } catch (problem: RuntimeException) {
+                JSONObject().put(PROBLEM, problem.toString())
+            } catch (problem: LinkageError) {
+                // Such as no native library for this phone's processor.
+                JSONObject().put(PROBLEM, problem.toString())
             }
         finish(Activity.RESULT_OK, Bundle().apply { putString(ANSWER, answer.toString()) })
+    }
+
+    private fun answer(): JSONObject {
+        val work = BenchWork(targetContext)
+        val request = arguments.getString(REQUEST)
+        return when {
+            request != null -> runBlock(work, request)
+            arguments.getString(PROBE).toBoolean() -> JSONObject(work.probe())
+            else -> JSONObject().put(PROBLEM, "give -e $REQUEST FILE or -e $PROBE true")
+        }
     }
 
     /** Runs a block in front of everything else: behind it the system may keep to the small cores. */
