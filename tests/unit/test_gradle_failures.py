@@ -42,7 +42,7 @@ EXPECTED = {
     "manifest": ("minSdkVersion 21 cannot be smaller than version 24", "AndroidManifest.xml"),
     "new_java": ("do not fit together", "JDK 17"),
     "no_java": ("there is no Java", "install a JDK 17"),
-    "no_network": ("dl.google.com cannot be found", "connect this machine"),
+    "no_network": ("maven.example.org cannot be found", "connect this machine"),
     "no_sdk": ("there is no Android SDK", "set ANDROID_HOME"),
     "offline": ("onnxruntime-android:1.23.0 was never fetched", "without --offline"),
     "old_java": ("it needs Java 17, and Java 11 runs", "set JAVA_HOME to a JDK 17"),
