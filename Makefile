@@ -24,6 +24,7 @@ checksum = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 LOCKED := $(VENV)/.locked-$(call checksum,requirements/lock.txt)
 INSTALLED := $(VENV)/.installed-$(call checksum,requirements/lock.txt pyproject.toml)
 MODELS := $(VENV)/.models-$(call checksum,requirements/models.txt)
+IOS := $(VENV)/.ios-$(call checksum,requirements/ios.txt)
 # Where there is a JDK and Maven, the Android template is checked too.
 JVM_CHECKS := $(if $(and $(shell command -v javac),$(shell command -v mvn)),bench-core)
 ANDROID_TOOLS := .cache/android/.fetched-$(call checksum,tests/android/pom.xml)
@@ -31,7 +32,7 @@ ANDROID_TOOLS := .cache/android/.fetched-$(call checksum,tests/android/pom.xml)
 CODE := src tests benchmarks scripts
 
 .DELETE_ON_ERROR:
-.PHONY: help install models android-tools bench-core demo test check static unit fix fuzz figures picture lock clean
+.PHONY: help install models ios android-tools bench-core demo test check static unit fix fuzz figures picture lock clean
 
 help: ## List the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,8 @@ help: ## List the targets (default)
 install: $(INSTALLED) ## Install ortlab and its tools into .venv
 
 models: $(MODELS) ## Install the packages that carry trained models
+
+ios: $(IOS) ## Install what speaks to iPhones (GPL-3.0-or-later)
 
 android-tools: $(ANDROID_TOOLS) ## Fetch what checks the Android template (needs a JDK 17 and Maven)
 
@@ -81,6 +84,11 @@ $(INSTALLED): | $(LOCKED)
 $(MODELS): | $(INSTALLED)
 	$(PIP) install --quiet --only-binary :all: --no-deps --require-hashes -r requirements/models.txt
 	@rm -f $(VENV)/.models-*
+	@touch $@
+
+$(IOS): | $(INSTALLED)
+	$(PIP) install --quiet --only-binary :all: --require-hashes -r requirements/ios.txt
+	@rm -f $(VENV)/.ios-*
 	@touch $@
 
 # ---------------------------------------------------------------------------------- use
@@ -128,7 +136,9 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 	--fork-strategy fewest --no-emit-index-url --custom-compile-command 'make lock'
 
 lock: $(UV) ## Renew requirements/*.txt (make lock ARGS=--upgrade for newer versions)
-	$(COMPILE) $(ARGS) --all-extras --output-file requirements/lock.txt pyproject.toml
+	$(COMPILE) $(ARGS) --extra int4 --extra dev --output-file requirements/lock.txt pyproject.toml
+	$(COMPILE) $(ARGS) --extra ios --constraint requirements/lock.txt \
+		--output-file requirements/ios.txt pyproject.toml
 	$(COMPILE) $(ARGS) --no-deps --output-file requirements/models.txt requirements/models.in
 
 $(UV): | $(BIN)/python

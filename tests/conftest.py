@@ -24,6 +24,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from android import toolchain
+from ios import swift
 
 TESTS = Path(__file__).parent
 SEED = int(os.environ.get("ORTLAB_TEST_SEED", "20261121"))
@@ -84,6 +85,21 @@ TOOLS = {
         "two generations of adb on virtual phones",
         lambda: shutil.which("adb") is not None,
         "apt-get install adb",
+    ),
+    "swift": Tool(
+        "the Swift SDK, core and apps compile, lint clean and run on Linux",
+        swift.present,
+        "sudo scripts/install_swift.sh",
+    ),
+    "ios": Tool(
+        "what speaks to iPhones, on virtual ones",
+        lambda: _has_package("pymobiledevice3"),
+        "make ios",
+    ),
+    "imobiledevice": Tool(
+        "another client on virtual iPhones",
+        lambda: shutil.which("ideviceinstaller") is not None,
+        "apt-get install ideviceinstaller libimobiledevice-utils",
     ),
     "int4": Tool("int4 weights", lambda: _has_package("onnx_ir"), "pip install 'ortlab[int4]'"),
 }

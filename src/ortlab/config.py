@@ -109,7 +109,11 @@ class AppSection:
         runs: Directory of runs that ``auto`` looks at.
         android: Directory of the Android project; none is generated if None.
         ort_android: ORT release, or path of an AAR.
-        custom_ops: Android ABI to library with the model's own operators.
+        ios: Directory of the iOS project; none is generated if None.
+        ort_ios: ORT release, or path of a podspec or an XCFramework.
+        ort_ios_checksum: SHA-256 of that release's archive, for Swift packages.
+        team: Apple developer team that signs.
+        custom_ops: Android ABI, or ``ios``, to library with the model's own operators.
         inputs: Input name to its kind; source: `docs/kinds.md`.
         outputs: Output name to its kind.
     """
@@ -124,6 +128,10 @@ class AppSection:
     runs: str = "runs"
     android: str | None = None
     ort_android: str | None = None
+    ios: str | None = None
+    ort_ios: str | None = None
+    ort_ios_checksum: str | None = None
+    team: str = ""
     custom_ops: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -491,9 +491,12 @@ class AppSpec:
         version_code: Rises with every release.
         ship: Variants to carry.
         kinds: By the name of an input or output; others stay raw tensors.
-        ort_package: ORT release, or path of an AAR of the user's, for the app; None for the
-            template's own.
-        custom_op_libraries: Android ABI to shared library with the model's own operators.
+        ort_package: For the app, an ORT release or the path of a package of the user's: an AAR
+            on Android; a podspec or an XCFramework on iOS. None for the template's own.
+        ort_checksum: SHA-256 of the archive of that release, which Swift packages ask for.
+        custom_op_libraries: Libraries with the model's own operators: on Android, ABI to shared
+            library; on iOS, ``ios`` to an XCFramework.
+        team_id: Of the Apple developer team that signs; empty where Xcode is to ask.
     """
 
     name: str
@@ -503,7 +506,9 @@ class AppSpec:
     ship: ShippedStyles = ShippedStyles.BOTH
     kinds: Mapping[str, TensorKind] = field(default_factory=dict)
     ort_package: str | None = None
+    ort_checksum: str | None = None
     custom_op_libraries: Mapping[str, str] = field(default_factory=dict)
+    team_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -542,6 +547,9 @@ class BuiltApp:
         debuggable: As the package says.
         size_by_part: Stored bytes of ``code``, ``native``, ``models``, ``resources``, ``other``.
         minimum_api_level: Least API level it installs on, or None where there is none.
+        minimum_os: Least version of iOS it installs on; empty on other platforms.
+        signed: Whether a signature is there, of whatever identity.
+        executable: Name of the program in an app bundle; empty on other platforms.
     """
 
     platform: AppPlatform
@@ -554,6 +562,9 @@ class BuiltApp:
     debuggable: bool
     size_by_part: Mapping[str, int]
     minimum_api_level: int | None = None
+    minimum_os: str = ""
+    signed: bool = True
+    executable: str = ""
 
 
 # ------------------------------------------------------------------------------ devices

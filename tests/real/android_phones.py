@@ -20,7 +20,7 @@ from ortlab.devices.virtual import (
     VirtualPhoneSpec,
     runner_package,
 )
-from ortlab.devices.virtual.faults import Faults
+from ortlab.devices.virtual.android.faults import Faults
 from ortlab.domain import AppPlatform, BuiltApp
 
 APP_ID = "com.example.reader.bench"

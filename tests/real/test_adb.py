@@ -24,7 +24,7 @@ from ortlab.devices.virtual import (
     VirtualPhoneSpec,
     runner_package,
 )
-from ortlab.devices.virtual.faults import (
+from ortlab.devices.virtual.android.faults import (
     CablePulled,
     CommandFails,
     CommandHangs,

@@ -26,8 +26,8 @@ from ortlab.devices.android.adb import AdbServer
 from ortlab.devices.android.files import FILES
 from ortlab.devices.android.journal import changes_left
 from ortlab.devices.virtual import KotlinCore, VirtualAndroidPhone, VirtualPhoneSpec
-from ortlab.devices.virtual import faults as fault
-from ortlab.devices.virtual.faults import Faults
+from ortlab.devices.virtual.android import faults as fault
+from ortlab.devices.virtual.android.faults import Faults
 from ortlab.devices.virtual.programs import find_java
 from ortlab.domain import Device, DeviceKind
 from ortlab.errors import (

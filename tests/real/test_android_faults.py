@@ -36,8 +36,8 @@ from ortlab.bench import (
 )
 from ortlab.devices.android.adb import AdbServer
 from ortlab.devices.virtual import VirtualAndroidPhone, VirtualPhoneSpec
-from ortlab.devices.virtual import faults as f
-from ortlab.devices.virtual.faults import Faults
+from ortlab.devices.virtual.android import faults as f
+from ortlab.devices.virtual.android.faults import Faults
 from ortlab.devices.virtual.power import HeatModel
 from ortlab.domain import BlockCounts, BuiltApp, Experiment, Outcome, PreparedModel, Run
 from ortlab.errors import (

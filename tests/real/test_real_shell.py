@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ortlab.devices.android.quoting import command_line
-from ortlab.devices.virtual.faults import Faults
-from ortlab.devices.virtual.file_commands import FileCommands
-from ortlab.devices.virtual.filesystem import FileSystem
-from ortlab.devices.virtual.services import CommandTable
-from ortlab.devices.virtual.shell import Shell
-from ortlab.devices.virtual.shell_streams import Nothing
-from ortlab.devices.virtual.text_commands import TextCommands
+from ortlab.devices.virtual.android.faults import Faults
+from ortlab.devices.virtual.android.file_commands import FileCommands
+from ortlab.devices.virtual.android.filesystem import FileSystem
+from ortlab.devices.virtual.android.services import CommandTable
+from ortlab.devices.virtual.android.shell import Shell
+from ortlab.devices.virtual.android.shell_streams import Nothing
+from ortlab.devices.virtual.android.text_commands import TextCommands
 
 PLAIN = st.text(st.sampled_from("ab=~%+,./:@-_é"), min_size=1, max_size=4)
 ANY = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=12)

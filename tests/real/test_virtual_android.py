@@ -34,7 +34,7 @@ from ortlab.devices.virtual import (
     open_virtual,
     runner_package,
 )
-from ortlab.devices.virtual.faults import (
+from ortlab.devices.virtual.android.faults import (
     AppDies,
     CablePulled,
     CommandFails,

@@ -16,7 +16,7 @@ from ortlab.devices.virtual import (
     default_program,
     runner_package,
 )
-from ortlab.devices.virtual.runner_packages import read_runner_package
+from ortlab.devices.virtual.android.runner_packages import read_runner_package
 from ortlab.errors import UsageError
 
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ortlab.devices.virtual.faults import CablePulled, CommandHangs, Faults, StorageFull
-from ortlab.devices.virtual.file_commands import FileCommands
-from ortlab.devices.virtual.filesystem import FileSystem, normalise
-from ortlab.devices.virtual.services import CommandTable
-from ortlab.devices.virtual.shell import Shell
-from ortlab.devices.virtual.shell_language import ShellSyntaxError, parse
-from ortlab.devices.virtual.shell_streams import Bytes
-from ortlab.devices.virtual.text_commands import TextCommands
+from ortlab.devices.virtual.android.faults import CablePulled, CommandHangs, Faults, StorageFull
+from ortlab.devices.virtual.android.file_commands import FileCommands
+from ortlab.devices.virtual.android.filesystem import FileSystem, normalise
+from ortlab.devices.virtual.android.services import CommandTable
+from ortlab.devices.virtual.android.shell import Shell
+from ortlab.devices.virtual.android.shell_language import ShellSyntaxError, parse
+from ortlab.devices.virtual.android.shell_streams import Bytes
+from ortlab.devices.virtual.android.text_commands import TextCommands
 
 
 @pytest.fixture

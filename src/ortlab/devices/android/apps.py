@@ -161,7 +161,7 @@ def open_apk(path: Path) -> BuiltApp:
         ToolchainError: It is no APK.
     """
     from ortlab.apk import read_package as read_apk
-    from ortlab.devices.virtual.runner_packages import read_runner_package
+    from ortlab.devices.virtual.android.runner_packages import read_runner_package
 
     runner = read_runner_package(path)
     if runner is not None:

@@ -6,7 +6,10 @@ how a vendor's phone behaves; every result from one is marked ``virtual`` and su
 
 from __future__ import annotations
 
-from ortlab.devices.virtual.phone import VirtualAndroidPhone
+from ortlab.devices.virtual.android.phone import VirtualAndroidPhone
+from ortlab.devices.virtual.android.runner_packages import runner_package
+from ortlab.devices.virtual.android.session import open_virtual
+from ortlab.devices.virtual.android.spec import VirtualPhoneSpec
 from ortlab.devices.virtual.programs import (
     BenchmarkProgram,
     KotlinCore,
@@ -14,9 +17,6 @@ from ortlab.devices.virtual.programs import (
     SleepingProgram,
     default_program,
 )
-from ortlab.devices.virtual.runner_packages import runner_package
-from ortlab.devices.virtual.session import open_virtual
-from ortlab.devices.virtual.spec import VirtualPhoneSpec
 
 __all__ = [
     "BenchmarkProgram",

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from ortlab.devices.virtual.faults import Faults, ScreenLocked
-from ortlab.devices.virtual.spec import VirtualPhoneSpec
+from ortlab.devices.virtual.android.faults import Faults, ScreenLocked
+from ortlab.devices.virtual.android.spec import VirtualPhoneSpec
 
 _WAKE_UP, _SLEEP, _POWER, _MENU = "224", "223", "26", "82"
 _KERNELS: Final = {24: "3.18.31", 26: "4.4.78", 28: "4.9.96", 29: "4.14.117", 30: "4.19.110"}

@@ -19,22 +19,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
-from ortlab.devices.virtual.activity import ActivityManager
-from ortlab.devices.virtual.activity_commands import ActivityCommands
-from ortlab.devices.virtual.faults import CablePulled, Faults, SlowPhone
-from ortlab.devices.virtual.file_commands import FileCommands
-from ortlab.devices.virtual.filesystem import FileSystem
-from ortlab.devices.virtual.log import PhoneLog
-from ortlab.devices.virtual.package_commands import PackageCommands
-from ortlab.devices.virtual.packages import InstalledPackage, PackageManager
+from ortlab.devices.virtual.android.activity import ActivityManager
+from ortlab.devices.virtual.android.activity_commands import ActivityCommands
+from ortlab.devices.virtual.android.faults import CablePulled, Faults, SlowPhone
+from ortlab.devices.virtual.android.file_commands import FileCommands
+from ortlab.devices.virtual.android.filesystem import FileSystem
+from ortlab.devices.virtual.android.log import PhoneLog
+from ortlab.devices.virtual.android.package_commands import PackageCommands
+from ortlab.devices.virtual.android.packages import InstalledPackage, PackageManager
+from ortlab.devices.virtual.android.services import CommandTable, ServiceTable
+from ortlab.devices.virtual.android.spec import VirtualPhoneSpec
+from ortlab.devices.virtual.android.state import PhoneState, proc_files
+from ortlab.devices.virtual.android.system_commands import SystemCommands
+from ortlab.devices.virtual.android.text_commands import TextCommands
+from ortlab.devices.virtual.android.transport import Connection, Service, Stream
 from ortlab.devices.virtual.power import Power
 from ortlab.devices.virtual.programs import BenchmarkProgram
-from ortlab.devices.virtual.services import CommandTable, ServiceTable
-from ortlab.devices.virtual.spec import VirtualPhoneSpec
-from ortlab.devices.virtual.state import PhoneState, proc_files
-from ortlab.devices.virtual.system_commands import SystemCommands
-from ortlab.devices.virtual.text_commands import TextCommands
-from ortlab.devices.virtual.transport import Connection, Service, Stream
 from ortlab.errors import DeviceError, StorageError
 
 _LOOPBACK: Final = "127.0.0.1"
@@ -220,7 +220,7 @@ class VirtualAndroidPhone:
         self.requests.append(Arrival(kind=kind, text=text))
 
     def open_service(self, name: str) -> Service | None:
-        """See :class:`ortlab.devices.virtual.transport.Host`."""
+        """See :class:`ortlab.devices.virtual.android.transport.Host`."""
         service = self._services.open(name)
         if service is None:
             return None
@@ -228,7 +228,7 @@ class VirtualAndroidPhone:
         return _delayed(service, slow.delay_s) if slow is not None else service
 
     def connection_lost(self, connection: Connection, fault: CablePulled | None) -> None:
-        """See :class:`ortlab.devices.virtual.transport.Host`."""
+        """See :class:`ortlab.devices.virtual.android.transport.Host`."""
         self._connections.discard(connection)
         if fault is not None and fault.stays_out:
             self._plugged = False

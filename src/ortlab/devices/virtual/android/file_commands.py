@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from ortlab.devices.virtual.filesystem import FileState, FileSystem
-from ortlab.devices.virtual.shell import Call, Program
-from ortlab.devices.virtual.text_commands import divided
+from ortlab.devices.virtual.android.filesystem import FileState, FileSystem
+from ortlab.devices.virtual.android.shell import Call, Program
+from ortlab.devices.virtual.android.text_commands import divided
 
 _CHUNK: Final = 1 << 18
 

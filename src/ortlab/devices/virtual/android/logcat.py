@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ortlab.devices.virtual.log import BUFFERS, LEVELS, LogLine, PhoneLog
-from ortlab.devices.virtual.shell import Call
+from ortlab.devices.virtual.android.log import BUFFERS, LEVELS, LogLine, PhoneLog
+from ortlab.devices.virtual.android.shell import Call
 
 _DEFAULT_BUFFERS: Final = frozenset({"main", "system", "crash"})
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ortlab.devices.virtual.faults import Faults, StorageFull, WrongContent
+from ortlab.devices.virtual.android.faults import Faults, StorageFull, WrongContent
 
 _ALIASES: Final = (
     ("/sdcard", "/storage/emulated/0"),

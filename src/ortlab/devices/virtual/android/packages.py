@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from ortlab.apk import ApkPackage, read_package
-from ortlab.devices.virtual.faults import Faults, InstallRefused
-from ortlab.devices.virtual.filesystem import FileSystem
-from ortlab.devices.virtual.runner_packages import read_runner_package
-from ortlab.devices.virtual.spec import VirtualPhoneSpec
+from ortlab.devices.virtual.android.faults import Faults, InstallRefused
+from ortlab.devices.virtual.android.filesystem import FileSystem
+from ortlab.devices.virtual.android.runner_packages import read_runner_package
+from ortlab.devices.virtual.android.spec import VirtualPhoneSpec
 from ortlab.errors import OrtlabError
 
 BENCH_INSTRUMENTATION: Final = "dev.ortlab.bench.BenchInstrumentation"

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
-from ortlab.devices.virtual.faults import (
+from ortlab.devices.virtual.android.faults import (
     CablePulled,
     Direction,
     Faults,
@@ -26,7 +26,7 @@ from ortlab.devices.virtual.faults import (
     PhoneHangs,
     Unauthorized,
 )
-from ortlab.devices.virtual.spec import VirtualPhoneSpec
+from ortlab.devices.virtual.android.spec import VirtualPhoneSpec
 
 _HEADER: Final = struct.Struct("<6I")
 _LARGEST_PAYLOAD: Final = 1 << 20

@@ -9,9 +9,9 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from ortlab.devices.virtual.activity import ActivityManager, ExitRecord
-from ortlab.devices.virtual.packages import PackageManager
-from ortlab.devices.virtual.shell import Call, Program
+from ortlab.devices.virtual.android.activity import ActivityManager, ExitRecord
+from ortlab.devices.virtual.android.packages import PackageManager
+from ortlab.devices.virtual.android.shell import Call, Program
 
 
 class ActivityCommands:

@@ -17,8 +17,8 @@ import struct
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from ortlab.devices.virtual.filesystem import FileState, FileSystem, FileWriter
-from ortlab.devices.virtual.transport import Stream, StreamClosedError
+from ortlab.devices.virtual.android.filesystem import FileState, FileSystem, FileWriter
+from ortlab.devices.virtual.android.transport import Stream, StreamClosedError
 
 _LARGEST_PATH: Final = 1024
 _LARGEST_CHUNK: Final = 64 << 10

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from ortlab.devices.virtual.filesystem import FileWriter
+from ortlab.devices.virtual.android.filesystem import FileWriter
 
 _LONGEST_PIPE: Final = 64
 

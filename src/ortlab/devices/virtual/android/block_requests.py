@@ -8,9 +8,9 @@ import zipfile
 from pathlib import Path
 from typing import Any, Final
 
-from ortlab.devices.virtual.filesystem import FileSystem, normalise
-from ortlab.devices.virtual.log import PhoneLog
-from ortlab.devices.virtual.packages import InstalledPackage
+from ortlab.devices.virtual.android.filesystem import FileSystem, normalise
+from ortlab.devices.virtual.android.log import PhoneLog
+from ortlab.devices.virtual.android.packages import InstalledPackage
 
 _ILLEGAL_ARGUMENT: Final = "java.lang.IllegalArgumentException"
 _FILE_NOT_FOUND: Final = "java.io.FileNotFoundException"

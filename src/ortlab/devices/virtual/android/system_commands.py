@@ -10,16 +10,16 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from ortlab.devices.virtual.activity import ActivityManager
-from ortlab.devices.virtual.activity_commands import ActivityCommands
-from ortlab.devices.virtual.faults import LowBattery
-from ortlab.devices.virtual.log import PhoneLog
-from ortlab.devices.virtual.logcat import LogCommands
-from ortlab.devices.virtual.package_commands import PackageCommands
-from ortlab.devices.virtual.packages import PackageManager
+from ortlab.devices.virtual.android.activity import ActivityManager
+from ortlab.devices.virtual.android.activity_commands import ActivityCommands
+from ortlab.devices.virtual.android.faults import LowBattery
+from ortlab.devices.virtual.android.log import PhoneLog
+from ortlab.devices.virtual.android.logcat import LogCommands
+from ortlab.devices.virtual.android.package_commands import PackageCommands
+from ortlab.devices.virtual.android.packages import PackageManager
+from ortlab.devices.virtual.android.shell import Call, Program
+from ortlab.devices.virtual.android.state import PhoneState
 from ortlab.devices.virtual.power import Power
-from ortlab.devices.virtual.shell import Call, Program
-from ortlab.devices.virtual.state import PhoneState
 
 _WAKE_UP, _SLEEP, _POWER, _MENU = "224", "223", "26", "82"
 _SERVICES: Final = (

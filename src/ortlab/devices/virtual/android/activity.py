@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from ortlab.devices.virtual.block_requests import AppError, RequestTranslator
-from ortlab.devices.virtual.faults import AppDies, CrashKind, Damage, Faults, ResultDamaged
-from ortlab.devices.virtual.filesystem import FileSystem
-from ortlab.devices.virtual.log import PhoneLog
-from ortlab.devices.virtual.packages import BENCH_INSTRUMENTATION, InstalledPackage
+from ortlab.devices.virtual.android.block_requests import AppError, RequestTranslator
+from ortlab.devices.virtual.android.faults import AppDies, CrashKind, Damage, Faults, ResultDamaged
+from ortlab.devices.virtual.android.filesystem import FileSystem
+from ortlab.devices.virtual.android.log import PhoneLog
+from ortlab.devices.virtual.android.packages import BENCH_INSTRUMENTATION, InstalledPackage
 from ortlab.devices.virtual.power import Power, ThermalStatus, thermal_threshold_c
 from ortlab.devices.virtual.programs import BenchmarkProgram, start_program
 from ortlab.errors import OrtlabError

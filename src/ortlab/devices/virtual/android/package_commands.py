@@ -7,15 +7,15 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from ortlab.devices.virtual.activity import ActivityManager
-from ortlab.devices.virtual.filesystem import FileSystem
-from ortlab.devices.virtual.packages import (
+from ortlab.devices.virtual.android.activity import ActivityManager
+from ortlab.devices.virtual.android.filesystem import FileSystem
+from ortlab.devices.virtual.android.packages import (
     InstalledPackage,
     InstallRefusedError,
     InstallSession,
     PackageManager,
 )
-from ortlab.devices.virtual.shell import Call, Program
+from ortlab.devices.virtual.android.shell import Call, Program
 
 _CHUNK: Final = 1 << 18
 _VALUED: Final = frozenset({"-S", "-i", "--user", "-p", "--abi", "--install-location", "--pkg"})

@@ -7,8 +7,8 @@ import posixpath
 import re
 from collections.abc import Callable, Mapping
 
-from ortlab.devices.virtual.filesystem import FileSystem
-from ortlab.devices.virtual.shell import Call, Program
+from ortlab.devices.virtual.android.filesystem import FileSystem
+from ortlab.devices.virtual.android.shell import Call, Program
 
 
 def divided(call: Call, with_value: str = "") -> tuple[set[str], dict[str, str], list[str]]:

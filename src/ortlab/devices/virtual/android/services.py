@@ -9,12 +9,12 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from ortlab.devices.virtual.faults import CommandFails, CommandHangs, Faults
-from ortlab.devices.virtual.filesystem import FileSystem
-from ortlab.devices.virtual.shell import Call, Program, Shell
-from ortlab.devices.virtual.shell_streams import Bytes
-from ortlab.devices.virtual.sync import SyncService
-from ortlab.devices.virtual.transport import Service, Stream, StreamClosedError
+from ortlab.devices.virtual.android.faults import CommandFails, CommandHangs, Faults
+from ortlab.devices.virtual.android.filesystem import FileSystem
+from ortlab.devices.virtual.android.shell import Call, Program, Shell
+from ortlab.devices.virtual.android.shell_streams import Bytes
+from ortlab.devices.virtual.android.sync import SyncService
+from ortlab.devices.virtual.android.transport import Service, Stream, StreamClosedError
 
 _SHELL_PACKET: Final = struct.Struct("<BI")
 _STDIN, _STDOUT, _STDERR, _EXIT, _CLOSE_STDIN = 0, 1, 2, 3, 4
@@ -42,7 +42,7 @@ class CommandTable:
         self._note_unmodelled = note_unmodelled
 
     def find(self, name: str, line: str) -> Program | None:
-        """See :class:`ortlab.devices.virtual.shell.Programs`."""
+        """See :class:`ortlab.devices.virtual.android.shell.Programs`."""
         if self._faults().take(CommandHangs, command=line):
             return _never
         failure = self._faults().take(CommandFails, command=line)

@@ -19,10 +19,10 @@ from typing import IO, Final
 from ortlab.devices.android import AndroidDevice, AndroidOptions
 from ortlab.devices.android.adb import AdbServer
 from ortlab.devices.android.adb_program import find as find_adb
-from ortlab.devices.virtual.phone import VirtualAndroidPhone
+from ortlab.devices.virtual.android.phone import VirtualAndroidPhone
+from ortlab.devices.virtual.android.runner_packages import runner_package
+from ortlab.devices.virtual.android.spec import VirtualPhoneSpec
 from ortlab.devices.virtual.programs import BenchmarkProgram, default_program, guarded
-from ortlab.devices.virtual.runner_packages import runner_package
-from ortlab.devices.virtual.spec import VirtualPhoneSpec
 from ortlab.domain import AppPlatform, BuiltApp, DeviceInfo
 from ortlab.errors import StorageError, ToolchainError, UsageError
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from ortlab.devices.virtual.shell_tree import (
+from ortlab.devices.virtual.android.shell_tree import (
     Command,
     Group,
     If,

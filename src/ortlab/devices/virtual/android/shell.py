@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from ortlab.devices.virtual.filesystem import FileSystem
-from ortlab.devices.virtual.shell_language import ShellSyntaxError, parse
-from ortlab.devices.virtual.shell_streams import (
+from ortlab.devices.virtual.android.filesystem import FileSystem
+from ortlab.devices.virtual.android.shell_language import ShellSyntaxError, parse
+from ortlab.devices.virtual.android.shell_streams import (
     Bytes,
     Nothing,
     Pipe,
@@ -26,7 +26,7 @@ from ortlab.devices.virtual.shell_streams import (
     nowhere,
     to_file,
 )
-from ortlab.devices.virtual.shell_tree import (
+from ortlab.devices.virtual.android.shell_tree import (
     Command,
     Group,
     If,

@@ -1,0 +1,4 @@
+import Ort
+
+/// Version of the runtime.
+public let runtimeVersion = OrtRuntime.version

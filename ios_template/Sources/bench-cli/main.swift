@@ -1,0 +1,2 @@
+import BenchCore
+print(runtimeVersion)
