@@ -343,6 +343,14 @@ def test_a_crash_is_told_with_its_cause_and_stage(
     assert answer.failure is None
 
 
+def test_a_death_is_not_told_of_the_next_block(clean: VirtualAndroidPhone, bench: Bench) -> None:
+    """Phones tell the time in whole seconds; several blocks may die within one."""
+    expected = {fault.CrashKind.OUT_OF_MEMORY: "memory", fault.CrashKind.JAVA: "IllegalState"}
+    for crash, words in [*expected.items(), *expected.items()]:
+        clean.faults = Faults(fault.AppDies(stage=Stage.MEASURE, crash=crash))
+        assert words in died(bench(Purpose.LATENCY, stop=ENDLESS)).message
+
+
 def test_heat_that_ends_the_app_is_told_and_waited_out(
     clean: VirtualAndroidPhone, bench: Bench
 ) -> None:

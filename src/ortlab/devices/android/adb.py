@@ -57,6 +57,7 @@ OLDEST_SERVER_VERSION: Final = 36
 _START_DEADLINE_S = 30.0
 _SERVER_DEADLINE_S = 5.0
 _SETTLING_S = 1.0
+_PAUSE_S = 0.02
 _PASSING = (PhoneState.CONNECTING, PhoneState.AUTHORIZING, PhoneState.OFFLINE)
 
 
@@ -155,8 +156,9 @@ class AdbServer:
         deadline = Deadline(deadline_s)
         try:
             said, phone = self._connect(wanted, deadline)
-            if phone is not None and phone.state is PhoneState.OFFLINE and "already" in said:
+            while "already" in said and (phone is None or phone.state is PhoneState.OFFLINE):
                 self.disconnect(wanted)  # what is left of an earlier connection
+                time.sleep(min(_PAUSE_S, deadline.remaining_s()))
                 said, phone = self._connect(wanted, deadline)
         except TimeoutError as error:
             message = f"cannot connect to {wanted}: no answer within {deadline_s:g} s"
@@ -239,7 +241,7 @@ class AdbServer:
             if match is None or phone is None or phone.state not in _PASSING:
                 return said, phone
             try:
-                time.sleep(min(0.02, patience.remaining_s()))
+                time.sleep(min(_PAUSE_S, patience.remaining_s()))
             except TimeoutError:
                 return said, phone
 

@@ -329,7 +329,8 @@ class AndroidDevice:
         text = lay_out(job, self._phone.serial)
         stop: Words = ("am", "force-stop", job.package)
         clear: Words = ("rm", "-rf", job.remote_directory)
-        status, started_at = ask_status(self._phone, before=(stop, clear))
+        before = (stop, clear, evidence.mark(job))
+        status, started_at = ask_status(self._phone, before=before)
         status = self._check(status, lambda _: None)
         cooled = self._cool_down.wait(status)
         if cooled is not status:  # minutes may have passed, and the screen gone off

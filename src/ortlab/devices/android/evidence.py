@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ortlab.devices.android.asking import Words
 from ortlab.devices.android.crash import (
     Cause,
     ExitInfo,
@@ -28,6 +29,7 @@ LOG_FILE: Final = "logcat.txt"
 TOMBSTONE_FILE: Final = "tombstone.txt"
 EXIT_INFO_FILE: Final = "exit-info.txt"
 
+_TAG: Final = "ortlab"
 _EXIT_INFO_API_LEVEL: Final = 30
 _DEADLINE_S: Final = 20.0
 _TIME: Final = re.compile(r"\d{4}-(\d\d-\d\d \d\d:\d\d:\d\d)")
@@ -48,6 +50,29 @@ class Evidence:
     exits: tuple[ExitInfo, ...] = ()
 
 
+def mark(job: Job) -> Words:
+    """Return the command that marks a block's beginning in the phone's log.
+
+    The phone tells its time in whole seconds, and within one of them another process of the app
+    may have died before.
+    """
+    return ("log", "-t", _TAG, _mark_text(job))
+
+
+def _mark_text(job: Job) -> str:
+    return f"begin {job.request.block_id}"
+
+
+def _after_mark(text: str, job: Job) -> str:
+    """Return what a log tells after a block's mark; all of it where the mark is missing."""
+    wanted = re.compile(rf"\b{_TAG}\s*: {re.escape(_mark_text(job))}\s*$")
+    lines = text.splitlines()
+    for index in range(len(lines) - 1, -1, -1):
+        if wanted.search(lines[index]):
+            return "\n".join(lines[index + 1 :])
+    return text
+
+
 def gather(phone: AdbPhone, facts: PhoneFacts, job: Job, started_at: str) -> Evidence:
     """Collect what the phone knows since a block's start and keep it in its directory.
 
@@ -66,7 +91,7 @@ def gather(phone: AdbPhone, facts: PhoneFacts, job: Job, started_at: str) -> Evi
     match = _TIME.fullmatch(started_at)
     since = ("-T", f"{match[1]}.000") if match else ()
     text = _said(phone, "logcat", "-d", "-v", "threadtime", *buffers, *since)
-    log = relevant_log(text, job.package)
+    log = relevant_log(_after_mark(text, job), job.package)
     stone = tombstone(log, job.package)
     exits: tuple[ExitInfo, ...] = ()
     exit_text = ""
