@@ -265,6 +265,26 @@ def test_a_system_without_sha256sum_verifies_all_the_same(
     assert answer.failure is None
 
 
+@pytest.mark.parametrize("always", [False, True])
+def test_a_large_model_that_arrives_wrong_never_runs(
+    clean: VirtualAndroidPhone, opened: AndroidDevice, tmp_path: Path, *, always: bool
+) -> None:
+    """No checksum is asked of the phone for it: the benchmark program refuses what it reads."""
+    model = tmp_path / "large.onnx"
+    ignored = b"\xc2\x3e\x80\x80\x80\x05" + bytes([always]) * (10 << 20)  # an unknown field
+    model.write_bytes(MODEL.read_bytes() + ignored)
+    arm = make_arm(model)
+    assert opened.info.ort_version
+    clean.faults = Faults(fault.WrongContent(path="/files/", times=None if always else 1))
+    if always:
+        with pytest.raises(DeviceError, match="not what was sent"):
+            opened.run_block(make_request(arm, tmp_path), arm)
+        return
+    answer = opened.run_block(make_request(arm, tmp_path), arm)
+    assert isinstance(answer, BlockResult)
+    assert answer.failure is None
+
+
 def test_a_phone_that_is_full_makes_room_of_ours_only(server: AdbServer, tmp_path: Path) -> None:
     with phones.connected_phone(server, VirtualPhoneSpec(storage_bytes=400 << 20)) as phone:
         own = server.phone(phone.serial)
