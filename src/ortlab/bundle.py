@@ -231,7 +231,7 @@ class _Archive:
         found = sorted(name for name in names if _is_top(name))
         if len(found) != 1:
             count = "no app" if not found else f"{len(found)} apps"
-            message = f"there is {count} in its Payload"
+            message = f"its Payload holds {count}"
             raise _DamagedError(message)
         self._prefix = found[0].removesuffix(_INFO)
         self.directory_name = self._prefix.split("/")[1]
