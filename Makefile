@@ -27,12 +27,15 @@ MODELS := $(VENV)/.models-$(call checksum,requirements/models.txt)
 IOS := $(VENV)/.ios-$(call checksum,requirements/ios.txt)
 # Where there is a JDK and Maven, the Android template is checked too.
 JVM_CHECKS := $(if $(and $(shell command -v javac),$(shell command -v mvn)),bench-core)
+# Where Swift is installed, the iOS template is checked too.
+SWIFT_ROOT := $(or $(ORTLAB_SWIFT_ROOT),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ortlab/swift)
+SWIFT_CHECKS := $(if $(wildcard $(SWIFT_ROOT)/.ready),bench-cli)
 ANDROID_TOOLS := .cache/android/.fetched-$(call checksum,tests/android/pom.xml)
 
 CODE := src tests benchmarks scripts
 
 .DELETE_ON_ERROR:
-.PHONY: help install models ios android-tools bench-core demo test check static unit fix fuzz figures picture lock clean
+.PHONY: help install models ios android-tools bench-core bench-cli demo test check static unit fix fuzz figures picture lock clean
 
 help: ## List the targets (default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +52,9 @@ android-tools: $(ANDROID_TOOLS) ## Fetch what checks the Android template (needs
 
 bench-core: install android-tools ## Compile the Kotlin core that virtual phones then run
 	@$(BIN)/python scripts/build_bench_core.py > /dev/null
+
+bench-cli: install ## Compile the Swift core that virtual iPhones then run (needs Swift)
+	@$(BIN)/python scripts/build_bench_cli.py > /dev/null
 
 MAVEN := mvn --batch-mode --no-transfer-progress --quiet
 COPY := org.apache.maven.plugins:maven-dependency-plugin:3.8.1
@@ -98,7 +104,7 @@ demo: install models ## Measure a trained mobile model on this machine and write
 
 # ------------------------------------------------------------------------------- checks
 
-test: install models $(JVM_CHECKS) static ## Check everything this machine can, and tell what that was
+test: install models $(JVM_CHECKS) $(SWIFT_CHECKS) static ## Check everything this machine can, and tell what that was
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: static unit ## The fast loop: format, lint, types, import contracts, unit tests
