@@ -38,7 +38,7 @@ CODE := src tests benchmarks scripts
 .PHONY: help install models ios android-tools bench-core bench-cli demo test check static unit fix fuzz figures picture lock clean
 
 help: ## List the targets (default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # ------------------------------------------------------------------------------- set-up
 

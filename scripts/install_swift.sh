@@ -21,6 +21,7 @@ command -v debootstrap >/dev/null || {
 }
 
 # Packages come from where this machine gets its own.
+# shellcheck disable=SC2016  # apt's own format, not the shell's
 mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
 if [ -z "$mirror" ]; then
     echo "cannot install Swift into $root: apt names no source of packages" >&2
