@@ -7,39 +7,31 @@ Pairs that cannot occur are listed with the reason, so that the table is whole.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-import onnx
 import pytest
 from android_phones import adb_server, bench_app, connected_phone, opened, setting
-from small_models import convolutions
+from fault_matrix import Played, Prepared, carry_out, check_resumed, playing_at_once, prepare_model
 
 from ortlab.bench import (
-    ArmOptions,
-    PlanOptions,
-    cross_arms,
-    is_finished,
     load_run,
-    plan_experiment,
-    run_experiment,
 )
 from ortlab.devices.android.adb import AdbServer
 from ortlab.devices.virtual import VirtualAndroidPhone, VirtualPhoneSpec
 from ortlab.devices.virtual.android import faults as f
 from ortlab.devices.virtual.android.faults import Faults
 from ortlab.devices.virtual.power import HeatModel
-from ortlab.domain import BlockCounts, BuiltApp, Experiment, Outcome, PreparedModel, Run
+from ortlab.domain import BuiltApp
 from ortlab.errors import (
     DeviceError,
     DeviceLostError,
@@ -48,11 +40,10 @@ from ortlab.errors import (
     InstallError,
     OrtlabError,
 )
-from ortlab.prepare import PrepareOptions, load_prepared, prepare_models
+from ortlab.prepare import load_prepared
 from ortlab.wire import DeathKind, Stage
 
 STAY_ON = "stay_on_while_plugged_in"
-BLOCK_DEADLINE_S = 8.0
 GONE = (DeviceLostError, DeviceTimeoutError)
 
 
@@ -288,49 +279,20 @@ def test_the_table_is_whole() -> None:
 # ------------------------------------------------------------------------------ playing a case
 
 
-@dataclass(frozen=True, kw_only=True)
-class Played:
-    error: type[OrtlabError] | None
-    message: str
-    took_s: float
-    run_before: Run | None
-    run_after: Run
-    said: tuple[str, ...]
-    settings_before: str
-    settings_after: str
-
-
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("prepared")
-    model = root / "conv.onnx"
-    onnx.save(convolutions(), model)
-    summary = prepare_models(
-        [model], root / "out", PrepareOptions(configs=False, predictions=False)
-    )
-    (result,) = summary.results
-    assert result.directory is not None
-    return result.directory
+    return prepare_model(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture(scope="module")
 def playing(
-    request: pytest.FixtureRequest,
-    prepared: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[dict[str, Future[Played]]]:
-    """Play the selected cases a few at once: most of their time is waiting for deadlines."""
-    wanted = {
-        item.callspec.params["case"].name  # type: ignore[attr-defined]
-        for item in request.session.items
-        if getattr(item, "originalname", "") == "test_fault"
-    }
-    with ProcessPoolExecutor(5, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield {
-            case.name: pool.submit(play, case.name, prepared, tmp_path_factory.mktemp("case"))
-            for case in CASES
-            if case.name in wanted
-        }
+    request: pytest.FixtureRequest, prepared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Future[Played]]]:
+    def make_directory() -> Path:
+        return tmp_path_factory.mktemp("case")
+
+    with playing_at_once(request, CASES, play, prepared, make_directory) as futures:
+        yield futures
 
 
 def play(name: str, prepared_directory: Path, root: Path) -> Played:
@@ -351,13 +313,7 @@ def play(name: str, prepared_directory: Path, root: Path) -> Played:
         run_before = load_run(root / "run") if (root / "run" / "experiment.json").exists() else None
         mend(phone, server)
         with opened(server, phone, root, app=app, said=said) as device:
-            run_after = run_experiment(
-                root / "run",
-                experiment(prepared, device),
-                device,
-                progress=lambda _: None,
-                should_stop=lambda: False,
-            )
+            run_after = carry_out(root, prepared, device)
         after = setting(server, phone, STAY_ON)
     return Played(
         error=type(error) if error else None,
@@ -371,27 +327,13 @@ def play(name: str, prepared_directory: Path, root: Path) -> Played:
     )
 
 
-def experiment(prepared: tuple[PreparedModel, Path], device: object) -> Experiment:
-    model, directory = prepared
-    arms = cross_arms(model, directory, ArmOptions(), device)[:1]
-    options = PlanOptions(
-        min_rounds=2,
-        max_rounds=2,
-        block_s=0.05,
-        counts=BlockCounts(memory=0, cold_start=1),
-        block_deadline_s=BLOCK_DEADLINE_S,
-        seed=1,
-    )
-    return plan_experiment(arms, model, directory, device.info, options)  # type: ignore[attr-defined]
-
-
 def attempt(
     case: Case,
     server: AdbServer,
     phone: VirtualAndroidPhone,
     root: Path,
     app: BuiltApp,
-    prepared: tuple[PreparedModel, Path],
+    prepared: Prepared,
     said: list[str],
 ) -> None:
     at_end = case.step is Step.RESTORE
@@ -409,13 +351,7 @@ def attempt(
     if killer and not at_end:
         killer.start()
     with opened(server, phone, root, app=app, said=said) as device:
-        run_experiment(
-            root / "run",
-            experiment(prepared, device),
-            device,
-            progress=lambda _: None,
-            should_stop=lambda: False,
-        )
+        carry_out(root, prepared, device)
         if at_end:
             phone.faults = Faults(*case.script)
             if killer:
@@ -461,16 +397,11 @@ class ServerKiller(threading.Thread):
 
 @pytest.mark.requires("adb")
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_fault(case: Case, playing: dict[str, Future[Played]]) -> None:
+def test_fault(case: Case, playing: Mapping[str, Future[Played]]) -> None:
     played = playing[case.name].result(timeout=600)
     assert played.took_s <= case.within_s
     check_told(case, played)
-    check_nothing_partial(played.run_before)
-    check_nothing_partial(played.run_after)
-    assert is_finished(played.run_after)
-    done = [b for b in played.run_after.blocks if b.outcome is Outcome.OK]
-    assert {str(block.purpose) for block in done} == {"parity", "profile", "latency", "cold_start"}
-    assert played.settings_after == played.settings_before
+    check_resumed(played)
 
 
 def check_told(case: Case, played: Played) -> None:
@@ -490,18 +421,3 @@ def check_told(case: Case, played: Played) -> None:
     assert played.error is not None, played.said
     assert issubclass(played.error, case.errors), played.message
     assert re.search(case.says, played.message), played.message
-
-
-def check_nothing_partial(run: Run | None) -> None:
-    """What counts as measured is whole: right block, samples, outputs that were compared."""
-    for block in run.blocks if run else ():
-        if block.outcome is not Outcome.OK:
-            assert block.result is None or block.result.failure is not None
-            continue
-        assert block.result is not None
-        assert block.result.block_id == block.block_id
-        if str(block.purpose) == "latency":
-            assert block.result.timing.measured_ns
-        if str(block.purpose) == "parity":
-            assert block.parity is not None
-            assert block.parity.status == "passed"
