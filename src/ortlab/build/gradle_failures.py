@@ -8,55 +8,27 @@ wins, so what lies deepest comes first.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
-_Match = re.Match[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildFailure:
-    """Why a build failed.
-
-    Attributes:
-        cause: In plain words, a sentence without its full stop.
-        next_step: What to do, or None where nothing is known.
-    """
-
-    cause: str
-    next_step: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rule:
-    pattern: re.Pattern[str]
-    explain: Callable[[_Match], BuildFailure]
+from ortlab.build.failures import (
+    BuildFailure,
+    Match,
+    Rule,
+    explain_by,
+    last_line,
+    rule,
+)
 
 
 def explain_failure(log: str) -> BuildFailure:
-    """Return why a build failed, from all that it printed."""
-    text = log.replace("\r\n", "\n")
-    for rule in _RULES:
-        if found := rule.pattern.search(text):
-            return rule.explain(found)
-    return BuildFailure(cause=_own_words(text), next_step=None)
-
-
-def _rule(pattern: str, cause: str, next_step: str) -> _Rule:
-    """Return a rule; both texts may name groups of the pattern in braces."""
-
-    def explain(found: _Match) -> BuildFailure:
-        groups = {name: (text or "").strip() for name, text in found.groupdict().items()}
-        return BuildFailure(cause=cause.format(**groups), next_step=next_step.format(**groups))
-
-    return _Rule(pattern=re.compile(pattern, re.MULTILINE), explain=explain)
+    """Return why a Gradle build failed, from all that it printed."""
+    return explain_by(_RULES, log, _own_words)
 
 
 # ------------------------------------------------------------------------------ rules with a list
 
 
-def _licences(found: _Match) -> BuildFailure:
+def _licences(found: Match) -> BuildFailure:
     packages = re.findall(r"^ +([a-z][\w.-]*;[\w.;-]+) ", found.string, re.MULTILINE)
     named = ", ".join(dict.fromkeys(packages)) or "some packages"
     quoted = " ".join(f'"{package}"' for package in dict.fromkeys(packages))
@@ -66,7 +38,7 @@ def _licences(found: _Match) -> BuildFailure:
     )
 
 
-def _compile_errors(found: _Match) -> BuildFailure:
+def _compile_errors(found: Match) -> BuildFailure:
     lines = re.finditer(_KOTLIN_ERROR, found.string, re.MULTILINE)
     places = [f"{line['path']}:{line['line']}: {line['what'].strip()}" for line in lines]
     places += [
@@ -80,7 +52,7 @@ def _compile_errors(found: _Match) -> BuildFailure:
     )
 
 
-def _missing_classes(found: _Match) -> BuildFailure:
+def _missing_classes(found: Match) -> BuildFailure:
     pattern = r"Missing class ([\w.$]+)"
     classes = list(dict.fromkeys(re.findall(pattern, found.string)))
     named = ", ".join(classes[:3]) + (f" and {len(classes) - 3} more" if len(classes) > 3 else "")
@@ -97,197 +69,197 @@ _KOTLIN_ERROR: Final = (
 _JAVA_ERROR: Final = r"^(?P<path>[^\n: ][^\n:]*\.java):(?P<line>\d+): error: (?P<what>.+)$"
 
 _RULES: Final = (
-    _rule(
+    rule(
         r"No space left on device|There is not enough space on the disk|ENOSPC",
         "the disk is full",
         "free some space (~/.gradle and old build directories are large), then build again",
     ),
-    _Rule(
+    Rule(
         pattern=re.compile(_KOTLIN_ERROR, re.MULTILINE),
         explain=_compile_errors,
     ),
-    _Rule(
+    Rule(
         pattern=re.compile(_JAVA_ERROR, re.MULTILINE),
         explain=_compile_errors,
     ),
     # our gradlew, before Gradle runs
-    _rule(
+    rule(
         r"(?i)(?:verification of gradle distribution failed|(?:sha-?256|checksum|hash)\b[^\n]*"
         r"(?:does not match|do not match|mismatch|differs?|is wrong|expected))",
         "the Gradle distribution that was fetched is not the one that the project names",
         "build again: it is fetched anew; if it fails again, ask who answers for the network",
     ),
-    _rule(
+    rule(
         r"(?i)JAVA_HOME is set to an invalid directory:? *(?P<path>\S*)"
         r"|JAVA_HOME[^\n]*(?:no such|not a JDK|has no|does not)",
         "JAVA_HOME does not name a JDK {path}",
         "set JAVA_HOME to a JDK 17 or later, or unset it; ortlab doctor shows what is there",
     ),
-    _rule(
+    rule(
         r"(?i)JAVA_HOME is not set and no 'java' command|no java\b[^\n]*found"
         r"|java: (?:command )?not found",
         "there is no Java",
         "install a JDK 17 or later, such as apt-get install openjdk-17-jdk",
     ),
     # the JDK
-    _rule(
+    rule(
         r"(?:requires Java|requires JVM|at least JVM runtime version) (?P<needed>\d+)"
         r"[\s\S]{0,200}?(?:using Java|use JVM|uses a Java) (?P<used>[\d.]+\d)",
         "it needs Java {needed}, and Java {used} runs",
         "set JAVA_HOME to a JDK {needed} or later",
     ),
-    _rule(
+    rule(
         r"Unsupported class file major version (?P<version>\d+)|UnsupportedClassVersionError",
         "the Java that runs and the project's Gradle do not fit together",
         "set JAVA_HOME to a JDK 17",
     ),
-    _rule(
+    rule(
         r"(?i)toolchain[^\n]*(?:languageVersion=|Java )(?P<needed>\d+)"
         r"|No matching toolchains? found",
         "there is no JDK of the version that the project asks for",
         "install a JDK {needed} and set JAVA_HOME to it",
     ),
     # the Android SDK
-    _rule(
+    rule(
         r"SDK location not found",
         "there is no Android SDK: ANDROID_HOME is not set, and local.properties has no sdk.dir",
         "set ANDROID_HOME to the directory of the Android SDK, or open it in Android Studio",
     ),
-    _rule(
+    rule(
         r"The SDK directory '(?P<path>[^']+)' does not exist",
         "the Android SDK that is named, {path}, does not exist",
         "set ANDROID_HOME, or sdk.dir in local.properties, to the directory of the Android SDK",
     ),
-    _Rule(
+    Rule(
         pattern=re.compile(
             r"licen[cs]es have not been accepted|License for package .* not accepted"
         ),
         explain=_licences,
     ),
-    _rule(
+    rule(
         r"Failed to find (?:target with hash string '(?P<platform>[^']+)'|Build Tools revision"
         r" (?P<tools>\S+))|Failed to find Platform SDK with path: platforms;(?P<path>\S+)",
         "the Android SDK lacks {platform}{tools}{path}",
         'sdkmanager "platforms;android-36" "build-tools;36.0.0"',
     ),
-    _rule(
+    rule(
         r"The SDK directory is not writable|SDK directory is not writable \((?P<path>[^)]+)\)",
         "what is missing from the Android SDK cannot be added: its directory is not writable",
         "make it writable, or install what is missing with sdkmanager",
     ),
     # signing
-    _rule(
+    rule(
         r"Keystore file '(?P<path>[^']+)' not found for signing config '(?P<name>[^']+)'",
         "the keystore {path} of the signing config {name} is missing",
         "put it there, or name another one in the signing config of the build script",
     ),
-    _rule(
+    rule(
         r"(?:Failed to read key (?P<key>\S+) from store \"(?P<path>[^\"]+)\": *)?(?:Keystore was"
         r" tampered with, or password was incorrect|keystore password was incorrect)",
         "the password of the keystore {path} is wrong, or the file is damaged",
         "check storePassword of the signing config: keytool -list -keystore FILE asks for it",
     ),
-    _rule(
+    rule(
         r"Failed to read key (?P<key>\S+) from store \"(?P<path>[^\"]+)\": *(?P<why>[^\n]*)",
         "the key {key} cannot be read from the keystore {path}: {why}",
         "check keyAlias and keyPassword of the signing config",
     ),
-    _rule(
+    rule(
         r"SigningConfig \"(?P<name>[^\"]+)\" is missing required property \"(?P<what>[^\"]+)\"",
         "the signing config {name} has no {what}",
         "give it in the signing config of the build script",
     ),
     # memory
-    _rule(
+    rule(
         r"java\.lang\.OutOfMemoryError: Metaspace|JVM (?:heap space|metaspace) is exhausted"
         r"|java\.lang\.OutOfMemoryError|GC overhead limit exceeded|garbage collector thrashing",
         "Gradle ran out of memory",
         "raise -Xmx in org.gradle.jvmargs of gradle.properties",
     ),
-    _rule(
+    rule(
         r"Gradle build daemon (?:disappeared unexpectedly|has been stopped)",
         "Gradle's daemon was ended by the system, most likely for want of memory",
         "close other programs, or lower -Xmx in org.gradle.jvmargs and set"
         " org.gradle.workers.max=1",
     ),
     # the network
-    _rule(
+    rule(
         r"Unable to tunnel through proxy|(?i:proxy authentication required)|HTTP/1\.[01] 407",
         "the proxy refuses the connection",
         "set systemProp.https.proxyHost, proxyPort, systemProp.https.proxyUser and proxyPassword"
         " in ~/.gradle/gradle.properties",
     ),
-    _rule(
+    rule(
         r"PKIX path building failed|unable to find valid certification path",
         "the certificate of a server is not trusted, as behind a company's proxy",
         "add the proxy's certificate to the JDK's trust store with keytool -importcert",
     ),
-    _rule(
+    rule(
         r"(?:UnknownHostException: |Could not resolve host:? |No such host is known[^\n]*\()"
         r"(?P<host>[\w.-]+)",
         "{host} cannot be found: there is no network, or no name service",
         "connect this machine, or set the proxy in ~/.gradle/gradle.properties",
     ),
-    _rule(
+    rule(
         r"No cached version of (?P<what>\S+) available for offline mode",
         "{what} was never fetched, and Gradle works offline",
         "build once with a network, without --offline",
     ),
-    _rule(
+    rule(
         r"(?:Could not (?:GET|HEAD|download)[^\n]*)[\s\S]{0,400}?(?P<why>Connection (?:refused"
         r"|reset|timed out)|[Cc]onnect timed out|Read timed out|Network is unreachable)",
         "a server cannot be reached ({why})",
         "check the network and the proxy in ~/.gradle/gradle.properties, then build again",
     ),
-    _rule(
+    rule(
         r"(?P<why>Connection refused|[Cc]onnect(?:ion)? timed out|Network is unreachable|Read timed"
         r" out|Remote host terminated the handshake)",
         "the network fails ({why})",
         "check the network and the proxy in ~/.gradle/gradle.properties, then build again",
     ),
-    _rule(
+    rule(
         r"Could not find (?P<what>[\w.-]+:[\w.-]+:[^\s]+?)\.?\s*$",
         "there is no {what} in the repositories that the project uses",
         "check the version in gradle/libs.versions.toml, or ort.android in app.properties",
     ),
-    _rule(
+    rule(
         r"Plugin \[id: '(?P<what>[^']+)'[^\]]*\] was not found",
         "the Gradle plugin {what} was not found",
         "check its version in gradle/libs.versions.toml, and the network",
     ),
-    _rule(
+    rule(
         r"Could not resolve (?!all )(?P<what>[\w.-]+:[\w.-]+:\S+?)\.?\s*$",
         "{what} cannot be fetched",
         "check the network and the proxy in ~/.gradle/gradle.properties, then build again",
     ),
     # the project
-    _rule(
+    rule(
         r"Direct local \.aar file dependencies are not supported when building an AAR",
         "an AAR of your own cannot go into the AAR of :sdk",
         "build :app or :bench, which may; or publish your AAR to a Maven repository of the project"
         " and give ort.android its version",
     ),
-    _rule(
+    rule(
         r"Timeout waiting to lock (?P<what>[^.\n]+)",
         "another Gradle holds {what}",
         "wait until it is done, or stop it with ./gradlew --stop",
     ),
-    _rule(
+    rule(
         r"^(?:ERROR: ?)?(?P<path>[^\s:]+\.xml):(?P<line>\d+)[:\d-]*: AAPT: (?:error: )?"
         r"(?P<what>.+)$",
         "a resource is wrong: {path}:{line}: {what}",
         "mend that line",
     ),
-    _rule(
+    rule(
         r"Manifest merger failed(?: : | with multiple errors)?(?P<what>[^\n]*)",
         "the manifests cannot be merged: {what}",
         "mend the AndroidManifest.xml that the log names",
     ),
-    _Rule(
+    Rule(
         pattern=re.compile(r"Missing classes detected while running R8|R8: Missing class"),
         explain=_missing_classes,
     ),
-    _rule(
+    rule(
         r"(?:Cannot locate tasks that match|Task) '(?P<task>[^']+)'[^\n]*not found",
         "the project has no task {task}",
         "check --module and --variant; modules are app and bench, variants release and debug",
@@ -300,5 +272,4 @@ def _own_words(text: str) -> str:
     if found := re.search(r"^\* What went wrong:\n(?P<what>(?:.+\n?)+)", text, re.MULTILINE):
         lines = [line.strip(" >\t") for line in found["what"].splitlines()]
         return "; ".join(line.rstrip(".") for line in lines[:3] if line) or "Gradle gives no reason"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else "it printed nothing"
+    return last_line(text)
