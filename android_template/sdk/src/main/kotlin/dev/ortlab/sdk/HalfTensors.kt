@@ -3,8 +3,8 @@ package dev.ortlab.sdk
 import java.nio.ByteBuffer
 import java.nio.ShortBuffer
 
-/** 16-bit floats, read and written as 32-bit ones. */
-public class Float16Tensor internal constructor(
+/** Numbers of 16 bits, read and written as 32-bit floats. */
+public sealed class HalfTensor(
     storage: Storage,
 ) : BufferTensor(storage) {
     private val view: ShortBuffer = storage.bytes.asShortBuffer()
@@ -23,7 +23,7 @@ public class Float16Tensor internal constructor(
     /** Element [index] in C order. */
     public operator fun get(index: Int): Float {
         checkOpen()
-        return HalfPrecision.float16ToFloat(view.get(index))
+        return decode(view.get(index))
     }
 
     /** Sets element [index] in C order to the nearest number of this type. */
@@ -32,7 +32,7 @@ public class Float16Tensor internal constructor(
         value: Float,
     ) {
         checkOpen()
-        view.put(index, HalfPrecision.floatToFloat16(value))
+        view.put(index, encode(value))
     }
 
     /**
@@ -43,7 +43,7 @@ public class Float16Tensor internal constructor(
      */
     public fun write(values: FloatArray) {
         checkLength(values.size)
-        for (index in values.indices) view.put(index, HalfPrecision.floatToFloat16(values[index]))
+        for (index in values.indices) view.put(index, encode(values[index]))
     }
 
     /**
@@ -53,8 +53,23 @@ public class Float16Tensor internal constructor(
      */
     public fun toFloatArray(): FloatArray {
         checkOpen()
-        return FloatArray(elementCount) { HalfPrecision.float16ToFloat(view.get(it)) }
+        return FloatArray(elementCount) { decode(view.get(it)) }
     }
+
+    /** Returns the number that [bits] stand for. */
+    internal abstract fun decode(bits: Short): Float
+
+    /** Returns the bits of the nearest number of this type. */
+    internal abstract fun encode(value: Float): Short
+}
+
+/** 16-bit floats, read and written as 32-bit ones. */
+public class Float16Tensor internal constructor(
+    storage: Storage,
+) : HalfTensor(storage) {
+    override fun decode(bits: Short): Float = HalfPrecision.float16ToFloat(bits)
+
+    override fun encode(value: Float): Short = HalfPrecision.floatToFloat16(value)
 
     /** Makes tensors. */
     public companion object {
@@ -93,55 +108,10 @@ public class Float16Tensor internal constructor(
 /** The upper halves of 32-bit floats, read and written as 32-bit ones. */
 public class BFloat16Tensor internal constructor(
     storage: Storage,
-) : BufferTensor(storage) {
-    private val view: ShortBuffer = storage.bytes.asShortBuffer()
+) : HalfTensor(storage) {
+    override fun decode(bits: Short): Float = HalfPrecision.bfloat16ToFloat(bits)
 
-    /**
-     * Its memory as bit patterns, C order; a view whose position and limit are the caller's to use.
-     *
-     * @throws ClosedException the tensor was closed.
-     */
-    public val bits: ShortBuffer = view.duplicate()
-        get() {
-            checkOpen()
-            return field
-        }
-
-    /** Element [index] in C order. */
-    public operator fun get(index: Int): Float {
-        checkOpen()
-        return HalfPrecision.bfloat16ToFloat(view.get(index))
-    }
-
-    /** Sets element [index] in C order to the nearest number of this type. */
-    public operator fun set(
-        index: Int,
-        value: Float,
-    ) {
-        checkOpen()
-        view.put(index, HalfPrecision.floatToBfloat16(value))
-    }
-
-    /**
-     * Copies all elements in, each as the nearest number of this type, ties to even.
-     *
-     * @throws InvalidBufferException [values] has another length.
-     * @throws ClosedException the tensor was closed.
-     */
-    public fun write(values: FloatArray) {
-        checkLength(values.size)
-        for (index in values.indices) view.put(index, HalfPrecision.floatToBfloat16(values[index]))
-    }
-
-    /**
-     * Copies all elements out; nothing is lost.
-     *
-     * @throws ClosedException the tensor was closed.
-     */
-    public fun toFloatArray(): FloatArray {
-        checkOpen()
-        return FloatArray(elementCount) { HalfPrecision.bfloat16ToFloat(view.get(it)) }
-    }
+    override fun encode(value: Float): Short = HalfPrecision.floatToBfloat16(value)
 
     /** Makes tensors. */
     public companion object {
