@@ -177,7 +177,29 @@ def start_program(
     Raises:
         ToolchainError: It cannot be started.
     """
-    arguments = program.arguments(question)
+    return start_process(
+        program.arguments(question), directory=directory, output=output, environment=environment
+    )
+
+
+def start_process(
+    arguments: tuple[str, ...],
+    *,
+    directory: Path,
+    output: IO[bytes] | int,
+    environment: Mapping[str, str],
+) -> subprocess.Popen[bytes]:
+    """Start any program in a session of its own; see :func:`start_program`.
+
+    Args:
+        arguments: The program and its arguments.
+        directory: It works in; its home.
+        output: Gets what it prints on both outputs; :data:`subprocess.PIPE` makes a pipe.
+        environment: Beside the few variables of this machine that every program needs.
+
+    Raises:
+        ToolchainError: It cannot be started.
+    """
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     own = {
         "HOME": str(directory),
@@ -198,3 +220,8 @@ def start_program(
     except OSError as error:
         message = f"cannot start {arguments[0]}: {error.strerror}"
         raise ToolchainError(message, next_step="ortlab doctor") from error
+
+
+def suspended_at_start(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """Return how to start a program that waits for ``SIGCONT`` before its first instruction."""
+    return ("/bin/sh", "-c", 'kill -STOP $$; exec "$0" "$@"', *arguments)
