@@ -1,6 +1,17 @@
-"""Project → app: Gradle run with its progress shown, its failures explained, its APK read."""
+"""Project → app: Gradle or Xcode run with progress shown, failures explained, the app read."""
 
 from ortlab.build.android import build_android
-from ortlab.build.outputs import find_app, read_apk
+from ortlab.build.bundles import check_signature, is_ios_project, read_bundle
+from ortlab.build.outputs import find_app, is_android_project, read_apk
+from ortlab.build.xcode import build_ios
 
-__all__ = ["build_android", "find_app", "read_apk"]
+__all__ = [
+    "build_android",
+    "build_ios",
+    "check_signature",
+    "find_app",
+    "is_android_project",
+    "is_ios_project",
+    "read_apk",
+    "read_bundle",
+]

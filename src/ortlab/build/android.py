@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from ortlab.build.gradle_failures import explain_failure
 from ortlab.build.outputs import VARIANTS, built_files, read_apk
+from ortlab.build.running import run_step
 from ortlab.domain import BuiltApp
 from ortlab.errors import ToolchainError, UsageError
 from ortlab.process import Command, Processes
@@ -24,8 +23,6 @@ LOG: Final = "build/ortlab-gradle.log"
 DEFAULT_DEADLINE_S: Final = 1800.0
 """A first build fetches Gradle, the Android plugin and parts of the SDK."""
 
-_FOLLOW_PERIOD_S: Final = 0.2
-_LARGEST_LOG_BYTES: Final = 1 << 20
 _HOMES_OF_SDKS: Final = ("Android/Sdk", "Library/Android/sdk", "android-sdk")
 _TASK: Final = re.compile(r"> Task :(?P<task>\S+)(?P<state> [A-Z-]+)?")
 _STEPS: Final = re.compile(
@@ -74,18 +71,14 @@ def build_android(
         output_path=log,
     )
     say(f"Gradle: {task}")
-    with following(log, lambda line: _tell(line, say)):
-        completed = processes.run(command)
     what = f"cannot build {module} of {project}"
-    if completed.timed_out:
-        message = f"{what}: it was not done after {deadline_s:.0f} s"
-        step = "build again with a longer --deadline; what was fetched is kept"
-        raise ToolchainError(message, next_step=step, log_path=log)
-    if not completed.succeeded:
-        failure = explain_failure(_read_log(log))
-        message = f"{what}: {failure.cause}"
-        step = failure.next_step or "look at the log"
-        raise ToolchainError(message, next_step=step, log_path=log)
+    run_step(
+        command,
+        what=what,
+        tell=lambda line: _tell(line, say),
+        explain=explain_failure,
+        processes=processes,
+    )
     files = built_files(project, module, variant)
     if not files:
         message = f"{what}: Gradle was content, but made no APK"
@@ -167,48 +160,9 @@ def _local_properties(project: Path) -> str:
 # ------------------------------------------------------------------------------ progress
 
 
-@contextlib.contextmanager
-def following(log: Path, tell: Callable[[str], None]) -> Iterator[None]:
-    """Tell each line of a file that grows, while something else is done."""
-    log.unlink(missing_ok=True)
-    done = threading.Event()
-    follower = threading.Thread(target=_follow, args=(log, tell, done), daemon=True)
-    follower.start()
-    try:
-        yield
-    finally:
-        done.set()
-        follower.join()
-
-
-def _follow(log: Path, tell: Callable[[str], None], done: threading.Event) -> None:
-    at, rest = 0, b""
-    while True:
-        last = done.wait(_FOLLOW_PERIOD_S)
-        with contextlib.suppress(OSError), log.open("rb") as file:
-            file.seek(at)
-            data = file.read()
-            at += len(data)
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                tell(line.decode(errors="replace").rstrip("\r"))
-        if last:
-            return
-
-
 def _tell(line: str, say: Say) -> None:
     if found := _TASK.match(line):
         if found["state"] is None or found["state"].strip() == "FAILED":
             say(f"Gradle: {found['task'].replace(':', ': ')}{(found['state'] or '').lower()}")
     elif _STEPS.match(line):
         say(f"Gradle: {line.strip('> ')}")
-
-
-def _read_log(log: Path) -> str:
-    """Return the end of the log, where failures stand."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LARGEST_LOG_BYTES))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""

@@ -9,6 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from ortlab.apk import PARTS, ApkPackage, read_package
+from ortlab.build.bundles import (
+    built_bundle,
+    bundles_in,
+    is_bundle,
+    is_ios_project,
+    read_bundle,
+)
 from ortlab.domain import AppPlatform, BuiltApp
 from ortlab.errors import ToolchainError, UsageError
 
@@ -19,7 +26,10 @@ _MOST_WANTED_ABI: Final = "arm64-v8a"
 
 
 def find_app(target: Path, *, module: str = "bench") -> BuiltApp:
-    """Find an app: an APK, a directory of an APK with its splits, or a project that was built.
+    """Find an app of any platform.
+
+    An APK, a directory of an APK with its splits, an `.app` or `.ipa`, a directory or Xcode
+    archive with one, or a project that was built.
 
     Args:
         target: Where to look.
@@ -27,25 +37,46 @@ def find_app(target: Path, *, module: str = "bench") -> BuiltApp:
 
     Raises:
         UsageError: There is none.
-        ToolchainError: It is no APK, a damaged one, or the files are not of one app.
+        ToolchainError: It is no app, a damaged one, or the files are not of one app.
     """
+    if is_bundle(target):
+        return read_bundle(target)
     if target.is_file():
         return read_apk([target])
     if not target.is_dir():
         message = f"cannot find an app at {target}: there is no such file or directory"
         raise UsageError(message, next_step="ortlab build PROJECT")
-    if (target / "settings.gradle.kts").is_file():
-        for variant in VARIANTS:
-            if files := built_files(target, module, variant):
-                return read_apk(files)
-        message = f"cannot find an app in {target}: the module {module} was not built"
-        raise UsageError(message, next_step=f"ortlab build {target} --module {module}")
+    if is_android_project(target) or is_ios_project(target):
+        return _built_app(target, module)
     if apks := sorted(target.glob("*.apk")):
         return read_apk(apks)
-    message = f"cannot find an app in {target}: it is no project, and no APK is in it"
+    bundles = bundles_in(target)
+    if len(bundles) == 1:
+        return read_bundle(bundles[0])
+    what = "it is no project, and no APK is in it, nor an .app or .ipa"
+    if bundles:
+        what = f"there are several: {', '.join(path.name for path in bundles)}"
+    message = f"cannot find an app in {target}: {what}"
     raise UsageError(
-        message, next_step="name an APK, a directory of one with its splits, or a project"
+        message,
+        next_step="name an APK, a directory of one with its splits, an .app or .ipa, or a project",
     )
+
+
+def _built_app(project: Path, module: str) -> BuiltApp:
+    for variant in VARIANTS:
+        if is_android_project(project):
+            if files := built_files(project, module, variant):
+                return read_apk(files)
+        elif bundle := built_bundle(project, module, variant):
+            return read_bundle(bundle)
+    message = f"cannot find an app in {project}: the module {module} was not built"
+    raise UsageError(message, next_step=f"ortlab build {project} --module {module}")
+
+
+def is_android_project(directory: Path) -> bool:
+    """Whether a directory holds a generated project for Android."""
+    return (directory / "settings.gradle.kts").is_file()
 
 
 def built_files(project: Path, module: str, variant: str) -> tuple[Path, ...]:
