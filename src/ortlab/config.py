@@ -69,7 +69,11 @@ class PrepareSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchSection:
-    """`[bench]`: the arms are crossed from these lists, as from the options of `ortlab bench`."""
+    """`[bench]`: the arms are crossed from these lists, as from the options of `ortlab bench`.
+
+    ``app`` names the benchmark app that phones run, or several: each phone takes the one for its
+    platform, which the app itself tells.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
 
@@ -93,7 +97,14 @@ class BenchSection:
     equivalence_margin: str = "2%"
     memory_blocks: int = 3
     cold_start_blocks: int = 5
-    app: str | None = None
+    app: str | tuple[str, ...] | None = None
+
+    @property
+    def apps(self) -> tuple[str, ...]:
+        """Return the apps, one or several."""
+        if self.app is None:
+            return ()
+        return (self.app,) if isinstance(self.app, str) else self.app
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,8 +257,10 @@ def starter_config(model: Path, input_shapes: dict[str, tuple[int | str | None, 
         "",
         "[bench]",
         'output = "runs"',
-        'device = ["host"]               # also "virtual:android", or the serial of a phone',
-        '# app = "android"               # the built project whose benchmark app phones run',
+        'device = ["host"]               # also "virtual:android", "virtual:ios", or a phone\'s',
+        "                                # serial or UDID: ortlab devices lists them",
+        '# app = ["android", "ios"]      # built projects whose benchmark app phones run; for',
+        "                                # iPhones also an .app or .ipa that a Mac built",
         "# Every list is crossed with the others; leave one out for ortlab's own choice.",
         '# ep = ["cpu"]',
         "# threads = [1, 2]",
@@ -256,10 +269,12 @@ def starter_config(model: Path, input_shapes: dict[str, tuple[int | str | None, 
         "min_rounds = 8",
         "max_rounds = 24",
         "",
-        "# [app]                         # ortlab generate, or this section, writes the project",
+        "# [app]                         # ortlab generate, or this section, writes projects",
         '# name = "Reader"',
         '# id = "com.example.reader"',
         '# android = "android"',
+        '# ios = "ios"',
+        '# team = "A1B2C3D4E5"           # Apple developer team that signs',
         '# ship = "auto"                 # fixed, runtime, both; auto: what the run recommends',
         '# inputs."x" = { kind = "image", color_order = "rgb", resize = "fit" }',
         '# outputs."y" = { kind = "classification", labels = "labels.txt", top_k = 3 }',

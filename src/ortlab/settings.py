@@ -7,17 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ortlab.config import AppSection, BenchSection, ModelSection, PrepareSection
 from ortlab.errors import UsageError
 
 if TYPE_CHECKING:
     from ortlab.bench import ArmOptions, ArmSource
-    from ortlab.domain import Analysis, AppSpec, PreparedModel
+    from ortlab.domain import Analysis, AppPlatform, AppSpec, PreparedModel
     from ortlab.prepare import PrepareOptions
 
 Choice = TypeVar("Choice", bound=StrEnum)
+
+_PACKAGES: Final = (".aar", ".podspec", ".xcframework")
 
 
 def choices(kind: type[Choice], values: Sequence[str], option: str) -> tuple[Choice, ...]:
@@ -119,13 +121,19 @@ def _config_entries(texts: Sequence[str]) -> tuple[Mapping[str, str], ...]:
 
 
 def app_spec(
-    section: AppSection, prepared: PreparedModel, *, base: Path, analysis: Analysis | None
+    section: AppSection,
+    prepared: PreparedModel,
+    platform: AppPlatform,
+    *,
+    base: Path,
+    analysis: Analysis | None,
 ) -> tuple[AppSpec, tuple[str, ...]]:
     """Translate configuration into what an app is generated from.
 
     Args:
         section: What the user says.
         prepared: The model; what is not said is named after it.
+        platform: That the app is for.
         base: Directory that relative paths start from.
         analysis: Of the newest run of the model, for ``ship = "auto"``; None where there is none.
 
@@ -135,7 +143,7 @@ def app_spec(
     Raises:
         UsageError: A word means nothing.
     """
-    from ortlab.domain import AppSpec
+    from ortlab.domain import AppPlatform, AppSpec
     from ortlab.scaffold import kinds_of, shipped_styles, signature, suggested_id
 
     ship, notes = shipped_styles(section.ship, analysis)
@@ -143,6 +151,7 @@ def app_spec(
     tables = {"inputs": section.inputs, "outputs": section.outputs}
     fixed = signature(prepared)  # sizes that were fixed at preparation hold for every variant
     model = replace(prepared.original, inputs=fixed.inputs, outputs=fixed.outputs)
+    on_ios = platform is AppPlatform.IOS
     spec = AppSpec(
         name=name,
         application_id=suggested_id(name.replace(".", " ")) if section.id is None else section.id,
@@ -150,14 +159,20 @@ def app_spec(
         version_code=section.version_code,
         ship=ship,
         kinds=kinds_of(tables, model, base),
-        ort_package=_release_or_path(section.ort_android, base),
-        custom_op_libraries={abi: str(base / path) for abi, path in section.custom_ops.items()},
+        ort_package=_release_or_path(section.ort_ios if on_ios else section.ort_android, base),
+        ort_checksum=section.ort_ios_checksum if on_ios else None,
+        custom_op_libraries={
+            abi: str(base / path)
+            for abi, path in section.custom_ops.items()
+            if (abi == AppPlatform.IOS) is on_ios
+        },
+        team_id=section.team if on_ios else "",
     )
     return spec, notes
 
 
 def _release_or_path(text: str | None, base: Path) -> str | None:
     """Return a release as it is, and a path with the directory it starts from."""
-    if text is None or not ("/" in text or text.endswith(".aar")):
+    if text is None or not ("/" in text or text.endswith(_PACKAGES)):
         return text
     return str(base / text)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import report_samples
 from ortlab.config import AppSection
 from ortlab.domain import (
+    AppPlatform,
     ImageKind,
     OptimizationStyle,
     RefusedVariant,
@@ -240,7 +241,7 @@ def test_a_section_becomes_a_spec(tmp_path: Path) -> None:
         custom_ops={"x86_64": "libops.so"},
         outputs={"y": {"kind": "classification", "labels": ["a", "b", "c", "d"]}},
     )
-    spec, notes = app_spec(section, prepared, base=tmp_path, analysis=None)
+    spec, notes = app_spec(section, prepared, AppPlatform.ANDROID, base=tmp_path, analysis=None)
     assert (spec.name, spec.application_id, notes) == ("Reader", "com.example.reader", ())
     assert (spec.version_name, spec.version_code, spec.ship) == ("2.1", 5, "runtime")
     assert spec.ort_package == str(tmp_path / "builds/own.aar")
@@ -250,7 +251,13 @@ def test_a_section_becomes_a_spec(tmp_path: Path) -> None:
 
 def test_what_a_section_leaves_out_is_named_after_the_model(tmp_path: Path) -> None:
     prepared = prepared_model(tmp_path, name="mobilenet_v2.1-int8")
-    spec, notes = app_spec(AppSection(ort_android="1.23.0"), prepared, base=tmp_path, analysis=None)
+    spec, notes = app_spec(
+        AppSection(ort_android="1.23.0"),
+        prepared,
+        AppPlatform.ANDROID,
+        base=tmp_path,
+        analysis=None,
+    )
     assert spec.name == "mobilenet_v2.1-int8"
     check_application_id(spec.application_id)
     assert spec.application_id.startswith("com.example.")
@@ -262,8 +269,8 @@ def test_sizes_that_were_fixed_at_preparation_need_not_be_said_again(tmp_path: P
     prepared = prepared_model(tmp_path, inputs=(picture,))
     section = AppSection(inputs={"x": {"kind": "image"}})
     with pytest.raises(UsageError, match="leaves the height open"):
-        app_spec(section, prepared, base=tmp_path, analysis=None)
+        app_spec(section, prepared, AppPlatform.ANDROID, base=tmp_path, analysis=None)
     provenance = replace(prepared.provenance, options={"input_shapes": "{'x': (1, 3, 48, 192)}"})
     fixed = replace(prepared, provenance=provenance)
-    spec, _ = app_spec(section, fixed, base=tmp_path, analysis=None)
+    spec, _ = app_spec(section, fixed, AppPlatform.ANDROID, base=tmp_path, analysis=None)
     assert isinstance(spec.kinds["x"], ImageKind)

@@ -215,8 +215,11 @@ def bench(
         typer.Option(help="A prepared directory, or onnxruntime==VERSION, to interleave with."),
     ] = None,
     app_: Annotated[
-        str | None,
-        typer.Option("--app", help="Benchmark app for phones: a built project, or an APK."),
+        list[str] | None,
+        typer.Option(
+            "--app",
+            help="Benchmark app for phones, one a platform: a built project, an APK, .app or .ipa.",
+        ),
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="Arm the others are compared with.")] = None,
     min_rounds: Annotated[int, typer.Option(help="First look at the data.", min=2)] = 8,
@@ -257,7 +260,9 @@ def bench(
 
       ortlab bench prepared/cls --device R58M123ABC --app android
 
-      ortlab bench prepared/cls --device virtual:android
+      ortlab bench prepared/cls --device 00008110-001A2B3C4D5E6F70 --app Bench.app
+
+      ortlab bench prepared/cls --device virtual:android,virtual:ios
     """
     from ortlab.cli import commands
 
@@ -328,6 +333,9 @@ def generate(
     android: Annotated[
         Path | None, typer.Option(help="Directory of the Android project.", show_default=False)
     ] = None,
+    ios: Annotated[
+        Path | None, typer.Option(help="Directory of the iOS project.", show_default=False)
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Of the app; the model's if left out.")] = None,
     application_id: Annotated[
         str | None, typer.Option("--id", help="Such as com.example.reader.")
@@ -339,9 +347,21 @@ def generate(
     ort_android: Annotated[
         str | None, typer.Option(help="ONNX Runtime: a release, or the path of an AAR.")
     ] = None,
+    ort_ios: Annotated[
+        str | None,
+        typer.Option(help="ONNX Runtime: a release, or the path of a podspec or XCFramework."),
+    ] = None,
+    ort_ios_checksum: Annotated[
+        str | None, typer.Option(help="SHA-256 of that release's archive, for Swift packages.")
+    ] = None,
+    team: Annotated[
+        str | None, typer.Option(help="Apple developer team that signs, such as A1B2C3D4E5.")
+    ] = None,
     custom_ops: Annotated[
         list[str] | None,
-        typer.Option(help="Library of custom operators by ABI: arm64-v8a=libops.so"),
+        typer.Option(
+            help="Library of custom operators by ABI: arm64-v8a=libops.so, ios=Ops.xcframework"
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -349,7 +369,7 @@ def generate(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Write an Android project with a typed SDK, a starter app and a benchmark app.
+    """Write Android and iOS projects with a typed SDK, a starter app and a benchmark app.
 
     Again over the same directory it renews what it wrote and leaves alone what you changed.
 
@@ -358,6 +378,8 @@ def generate(
       ortlab generate prepared/cls --android android --name Reader --id com.example.reader
 
       ortlab generate prepared/cls --android android --config ortlab.toml --ship auto
+
+      ortlab generate prepared/cls --android android --ios ios --team A1B2C3D4E5
     """
     from ortlab.cli import apps
 
@@ -374,13 +396,13 @@ def build(
     deadline_s: Annotated[float, typer.Option(help="Total time allowed.", min=1)] = 3600.0,
     as_json: AsJson = False,
 ) -> int:
-    """Build a generated project with its own Gradle.
+    """Build a generated project with its own Gradle, or with Xcode on a Mac.
 
     [bold]Examples[/bold]
 
       ortlab build android
 
-      ortlab build android --module bench
+      ortlab build ios --module bench
     """
     from ortlab.cli import apps
 
@@ -395,17 +417,21 @@ def build(
 
 @app.command(rich_help_panel="From model to app")
 def deploy(
-    target: Annotated[Path, typer.Argument(help="A built project, or an APK.", show_default=False)],
-    device: Annotated[str, typer.Option("--device", "-d", help="Which phone: its serial.")],
+    target: Annotated[
+        Path, typer.Argument(help="A built project, an APK, .app or .ipa.", show_default=False)
+    ],
+    device: Annotated[str, typer.Option("--device", "-d", help="Which phone: serial or UDID.")],
     module: Annotated[str, typer.Option(help="app, or bench: the benchmark app.")] = "app",
     start: Annotated[bool, typer.Option(help="Open the app on the phone.")] = True,
     as_json: AsJson = False,
 ) -> int:
     """Install an app on a phone, and open it.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       ortlab deploy android --device R58M123ABC
+
+      ortlab deploy App.ipa --device 00008110-001A2B3C4D5E6F70
     """
     from ortlab.cli import apps
 
@@ -421,7 +447,9 @@ def calibrate(
     block_s: Annotated[float, typer.Option(help="Measured time of a block.", min=0.05)] = 2.0,
     app_: Annotated[
         str | None,
-        typer.Option("--app", help="Benchmark app for phones: a built project, or an APK."),
+        typer.Option(
+            "--app", help="Benchmark app for phones: a built project, an APK, .app or .ipa."
+        ),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Directory of the runs.")] = Path(
         "runs"

@@ -10,7 +10,7 @@ from typing import Any
 from ortlab import pipeline
 from ortlab.cli import render, tables
 from ortlab.config import AppSection, load_config
-from ortlab.domain import BuiltApp, GeneratedApp
+from ortlab.domain import AppPlatform, BuiltApp, GeneratedApp
 from ortlab.errors import UsageError
 
 
@@ -18,6 +18,7 @@ def generate(
     *,
     prepared: Path,
     android: Path | None,
+    ios: Path | None,
     config: Path | None,
     custom_ops: Sequence[str] | None,
     as_json: bool,
@@ -33,12 +34,13 @@ def generate(
             ("name", "name"),
             ("application_id", "id"),
             ("ship", "ship"),
-            ("ort_android", "ort_android"),
+            *((word, word) for word in ("ort_android", "ort_ios", "ort_ios_checksum", "team")),
         )
         if words[option] is not None
     }
-    if android is not None:
-        said["android"] = str(android.absolute())
+    for platform, directory in (("android", android), ("ios", ios)):
+        if directory is not None:
+            said[platform] = str(directory.absolute())
     if custom_ops:
         libraries = dict(_by_abi(text) for text in custom_ops)
         said["custom_ops"] = {**section.custom_ops, **libraries}
@@ -54,7 +56,8 @@ def generate(
 def _by_abi(text: str) -> tuple[str, str]:
     abi, equals, path = text.partition("=")
     if not equals or not abi or not path:
-        message = f"cannot use --custom-ops {text!r}: it is ABI=FILE, such as arm64-v8a=libops.so"
+        message = f"cannot use --custom-ops {text!r}: it is ABI=FILE, such as arm64-v8a=libops.so,"
+        message += " or ios=Ops.xcframework"
         raise UsageError(message)
     return abi, str(Path(path).absolute())
 
@@ -68,7 +71,8 @@ def show_generated(app: GeneratedApp) -> None:
     count = len(app.written)
     what = "everything was up to date" if not count else f"{count} files written"
     render.say(f"{app.spec.name} ({app.spec.application_id}): {what} in {app.directory}")
-    render.say(f"next: ortlab build {app.directory}, or open it in Android Studio")
+    editor = "Xcode" if app.platform is AppPlatform.IOS else "Android Studio"
+    render.say(f"next: ortlab build {app.directory}, or open it in {editor}")
 
 
 def build(*, project: Path, module: str, variant: str, deadline_s: float, as_json: bool) -> int:
@@ -82,7 +86,9 @@ def build(*, project: Path, module: str, variant: str, deadline_s: float, as_jso
         return 0
     show_app(app)
     option = " --module bench" if module == "bench" else ""
-    render.say(f"next: ortlab deploy {project}{option} --device SERIAL (ortlab devices lists them)")
+    device = "UDID" if app.platform is AppPlatform.IOS else "SERIAL"
+    deploy_it = f"ortlab deploy {project}{option} --device {device}"
+    render.say(f"next: {deploy_it} (ortlab devices lists them)")
     return 0
 
 
@@ -112,4 +118,7 @@ def show_app(app: BuiltApp) -> None:
     for path in app.files:
         render.say(str(path))
     kind = "debuggable" if app.debuggable else "release"
+    if app.platform is AppPlatform.IOS:
+        signed = "signed" if app.signed else "not signed"
+        render.say(f"{signed}, iOS {app.minimum_os or 'any'} or later")
     render.say(f"{kind}, ABIs: {', '.join(app.abis) or 'any'}, sha256 {app.sha256[:16]}")

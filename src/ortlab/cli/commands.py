@@ -180,7 +180,7 @@ def bench(*, prepared: Path, output: Path, as_json: bool, **options: Any) -> int
                 *("equivalence_margin", "memory_blocks", "cold_start_blocks"),
             )
         },
-        app=options["app_"],
+        app=tuple(options["app_"] or ()),
         **lists,
     )
     if options["dry_run"]:
@@ -320,7 +320,7 @@ def calibrate(*, prepared: Path, device: str, as_json: bool, **options: Any) -> 
             experiments=options["experiments"],
             rounds=options["rounds"],
             block_s=options["block_s"],
-            app=options["app_"],
+            apps=[options["app_"]] if options["app_"] else [],
             output=options["output"],
             say=progress.update,
         )

@@ -6,6 +6,7 @@ and back, and says of a program that left no valid answer what became of it.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,21 +14,50 @@ from typing import TYPE_CHECKING
 
 from ortlab.devices.host import HostDevice
 from ortlab.devices.runtimes import interpreter_with, names_release
-from ortlab.domain import BuiltApp, Device
+from ortlab.domain import BuiltApp, Device, DeviceKind
 from ortlab.process import Processes, SystemProcesses
 
 if TYPE_CHECKING:
     from ortlab.devices.android import AndroidDevice
+    from ortlab.devices.ios import IosDevice
 
-__all__ = ["HostDevice", "device_ids", "interpreter_with", "names_release", "open_device"]
+__all__ = [
+    "HostDevice",
+    "device_ids",
+    "interpreter_with",
+    "is_virtual",
+    "kind_of",
+    "names_release",
+    "open_device",
+    "open_phone",
+]
 
 HOST = "host"
 VIRTUAL = "virtual"
+
+_UDID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{16}|[0-9A-Fa-f]{40}")
 
 
 def device_ids() -> tuple[str, ...]:
     """Return the ids of the devices that are there now, the host first."""
     return (HOST,)
+
+
+def kind_of(device_id: str) -> DeviceKind:
+    """Return the platform of a device, as far as its id tells; it need not be there."""
+    if device_id == HOST:
+        return DeviceKind.HOST
+    family, _, rest = device_id.partition(":")
+    if family == VIRTUAL:
+        is_ios = rest.partition(":")[0] == DeviceKind.IOS
+    else:
+        is_ios = _UDID.fullmatch(device_id) is not None
+    return DeviceKind.IOS if is_ios else DeviceKind.ANDROID
+
+
+def is_virtual(device_id: str) -> bool:
+    """Whether an id names a virtual phone that is made for it."""
+    return device_id.partition(":")[0] == VIRTUAL
 
 
 def open_device(
@@ -42,7 +72,8 @@ def open_device(
 
     Args:
         device_id: ``host``, ``virtual:android`` with or without an API level behind another
-            colon, or the serial of a phone.
+            colon, ``virtual:ios`` with or without a version, the serial of an Android phone, or
+            the UDID of an iPhone.
         processes: How programs are started.
         app: Benchmark app that a phone runs; needed for all but the virtual ones.
         state_directory: Where it is kept which settings of a phone were changed.
@@ -63,13 +94,22 @@ def open_phone(
     app: BuiltApp | None = None,
     state_directory: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> AndroidDevice:
+) -> AndroidDevice | IosDevice:
     """Open a phone by id; see :func:`open_device`."""
-    if device_id.partition(":")[0] == VIRTUAL:
+    on_ios = kind_of(device_id) is DeviceKind.IOS
+    if is_virtual(device_id):
+        if on_ios:
+            from ortlab.devices.virtual.iphone import open_virtual_iphone
+
+            return open_virtual_iphone(device_id, app=app, say=say)
         from ortlab.devices.virtual import open_virtual
 
         return open_virtual(device_id, app=app, say=say)
+    state = state_directory or Path(tempfile.gettempdir()) / "ortlab-state"
+    if on_ios:
+        from ortlab.devices.ios import open_ios
+
+        return open_ios(device_id, app=app, state_directory=state, say=say)
     from ortlab.devices.android import open_android
 
-    state = state_directory or Path(tempfile.gettempdir()) / "ortlab-state"
     return open_android(device_id, app=app, state_directory=state, say=say)

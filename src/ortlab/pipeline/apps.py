@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,14 @@ from ortlab.pipeline.places import state_directory
 from ortlab.pipeline.reporting import load_measured
 
 if TYPE_CHECKING:
-    from ortlab.domain import Analysis, BuiltApp, GeneratedApp, PreparedModel
+    from ortlab.domain import (
+        Analysis,
+        AppPlatform,
+        AppSpec,
+        BuiltApp,
+        GeneratedApp,
+        PreparedModel,
+    )
 
 SHIP_AUTO = "auto"
 
@@ -32,18 +40,50 @@ def generate(path: Path, section: AppSection, *, base: Path, say: Say) -> tuple[
         ModelError: The platform cannot take the model; the reason is given.
         StorageError: The project cannot be written.
     """
-    from ortlab.scaffold import generate_android
+    from ortlab.domain import AppPlatform
     from ortlab.settings import app_spec
 
-    if section.android is None:
+    wanted = {
+        platform: base / destination
+        for platform, destination in (
+            (AppPlatform.ANDROID, section.android),
+            (AppPlatform.IOS, section.ios),
+        )
+        if destination is not None
+    }
+    if not wanted:
         message = "cannot generate an app: no platform is asked for"
-        raise UsageError(message, next_step="ortlab generate PREPARED --android DIR")
+        raise UsageError(message, next_step="ortlab generate PREPARED --android DIR --ios DIR")
     prepared, directory = prepared_at(path)
     analysis = _newest_analysis(section, prepared, base) if section.ship == SHIP_AUTO else None
-    spec, notes = app_spec(section, prepared, base=base, analysis=analysis)
-    for note in notes:
-        say(f"note: {note}")
-    return (generate_android(prepared, directory, spec, base / section.android),)
+    said: set[str] = set()
+    written = []
+    for platform, destination in wanted.items():
+        spec, notes = app_spec(section, prepared, platform, base=base, analysis=analysis)
+        for note in notes:
+            if note not in said:
+                say(f"note: {note}")
+        said.update(notes)
+        written.append(_write(platform, prepared, directory, spec, destination))
+    return tuple(written)
+
+
+def _write(
+    platform: AppPlatform,
+    prepared: PreparedModel,
+    directory: Path,
+    spec: AppSpec,
+    destination: Path,
+) -> GeneratedApp:
+    from ortlab.domain import AppPlatform
+
+    if platform is AppPlatform.IOS:
+        from ortlab.scaffold import generate_ios
+
+        return generate_ios(prepared, directory, spec, destination)
+    from ortlab.scaffold import generate_android
+
+    return generate_android(prepared, directory, spec, destination)
 
 
 def _newest_analysis(section: AppSection, prepared: PreparedModel, base: Path) -> Analysis | None:
@@ -62,16 +102,21 @@ def _newest_analysis(section: AppSection, prepared: PreparedModel, base: Path) -
 
 
 def build(project: Path, *, module: str, variant: str, deadline_s: float, say: Say) -> BuiltApp:
-    """Build a generated project.
+    """Build a generated project, of either platform.
 
     Raises:
         UsageError: There is no project.
         ToolchainError: The build failed; the message gives the cause and the next step.
     """
-    from ortlab.build import build_android
+    from ortlab.build import build_android, build_ios, is_android_project, is_ios_project
     from ortlab.process import SystemProcesses
 
-    return build_android(
+    if not is_android_project(project) and not is_ios_project(project):
+        message = f"cannot build {project}: there is no generated project"
+        step = f"ortlab generate PREPARED --android {project}, or --ios {project}"
+        raise UsageError(message, next_step=step)
+    build_project = build_ios if is_ios_project(project) else build_android
+    return build_project(
         project,
         module=module,
         variant=variant,
@@ -85,20 +130,67 @@ def deploy(target: Path, device_id: str, *, module: str, start: bool, say: Say) 
     """Install an app on a phone.
 
     Args:
-        target: A built project, or an APK.
+        target: A built project, an APK, an `.app` or an `.ipa`.
         device_id: Which phone.
         module: Of the project: ``app`` or ``bench``.
         start: Whether to open it too.
         say: Told where the work stands.
 
     Raises:
-        UsageError: There is no built app, or no such device.
+        UsageError: There is no built app, no such device, or the app is for another platform.
+        ToolchainError: The app cannot be read, or its signature would be refused.
         DeviceError: The phone is not ready, was lost, or refuses the app.
     """
     from ortlab.build import find_app
     from ortlab.devices import open_phone
 
     app = find_app(target, module=module)
+    check_fits(app, device_id, launch=start)
     with closing(open_phone(device_id, state_directory=state_directory(), say=say)) as phone:
         phone.deploy(app, start=start)
     return app
+
+
+def app_for(device_id: str, targets: Sequence[str]) -> BuiltApp | None:
+    """Return the app for a device's platform out of several; None where none was given.
+
+    Raises:
+        UsageError: Apps were given, and none or several are for the platform of a phone.
+        ToolchainError: One cannot be read, or its signature would be refused.
+    """
+    from ortlab.build import find_app
+    from ortlab.devices import is_virtual, kind_of
+
+    apps = [find_app(Path(target)) for target in targets]
+    kind = kind_of(device_id)
+    fitting = [app for app in apps if app.platform == str(kind)]
+    if len(fitting) > 1:
+        names = " and ".join(str(app.files[0]) for app in fitting[:2])
+        message = f"cannot choose an app for {device_id}: both {names} are for {kind}"
+        raise UsageError(message, next_step="give one app a platform")
+    if not fitting:
+        if apps and not is_virtual(device_id):
+            message = f"cannot use {device_id}: no app that was given is for {kind}"
+            raise UsageError(message, next_step=f"give --app the app built for {kind}, too")
+        return None
+    check_fits(fitting[0], device_id)
+    return fitting[0]
+
+
+def check_fits(app: BuiltApp, device_id: str, *, launch: bool = True) -> None:
+    """Hold an app to what a device wants, as far as this machine can tell.
+
+    Raises:
+        UsageError: It is for another platform.
+        ToolchainError: Its signature would be refused.
+    """
+    from ortlab.build import check_signature
+    from ortlab.devices import is_virtual, kind_of
+    from ortlab.domain import AppPlatform
+
+    kind = kind_of(device_id)
+    if app.platform != str(kind):
+        message = f"cannot put {app.files[0].name} on {device_id}: it is for {app.platform}"
+        raise UsageError(message, next_step="ortlab devices")
+    if app.platform is AppPlatform.IOS and not is_virtual(device_id):
+        check_signature(app, launch=launch, device_id=device_id)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ortlab.config import BenchSection
 from ortlab.errors import InterruptedRunError, OrtlabError
+from ortlab.pipeline.apps import app_for
 from ortlab.pipeline.models import Say, prepared_at
 from ortlab.pipeline.places import cache_directory, state_directory
 from ortlab.pipeline.reporting import report
@@ -48,14 +49,13 @@ def open_for(device_id: str, section: BenchSection, *, say: Say) -> Device:
     """Open a device with what the section says of apps.
 
     Raises:
-        UsageError: There is no such device.
+        UsageError: There is no such device, or no app for its platform was given.
         DeviceError: It is not ready.
-        ToolchainError: The app cannot be read.
+        ToolchainError: The app cannot be read, or its signature would be refused.
     """
-    from ortlab.build import find_app
     from ortlab.devices import open_device
 
-    app = find_app(Path(section.app)) if section.app else None
+    app = app_for(device_id, section.apps) if device_id != HOST else None
     return open_device(device_id, app=app, state_directory=state_directory(), say=say)
 
 
@@ -255,7 +255,7 @@ def calibrate(
     path: Path,
     *,
     device_id: str,
-    app: str | None = None,
+    apps: Sequence[str] = (),
     experiments: int,
     rounds: int,
     block_s: float,
@@ -274,7 +274,7 @@ def calibrate(
     from ortlab.bench import find_run
     from ortlab.domain import BlockCounts
 
-    section = BenchSection(style=("onnx",), block_s=block_s, seed=0, app=app)
+    section = BenchSection(style=("onnx",), block_s=block_s, seed=0, app=tuple(apps))
     runs = []
     with closing(open_for(device_id, section, say=say)) as device:
         single = plan(path, section, device, command="ortlab calibrate", say=say)

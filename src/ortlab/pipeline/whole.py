@@ -88,7 +88,7 @@ def run_config(
     section = replace(
         config.bench,
         output=str(base / config.bench.output),
-        app=absolute(config.bench.app),
+        app=tuple(str(base / app) for app in config.bench.apps),
         against=tuple(
             text if names_release(text) else str(base / text) for text in config.bench.against
         ),
@@ -111,7 +111,7 @@ def run_config(
 
 
 def _generate(config: Config, prepared: Path, base: Path, say: Say) -> tuple[GeneratedApp, ...]:
-    if config.app is None or config.app.android is None:
+    if config.app is None or (config.app.android is None and config.app.ios is None):
         return ()
     return generate(prepared, config.app, base=base, say=say)
 
