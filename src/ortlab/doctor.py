@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +43,8 @@ class Finding:
 
 _MINIMUM_FREE_BYTES = 2 << 30
 _LEAST_JAVA = 17
+_LEAST_XCODE = 15
+_USBMUXD = "/var/run/usbmuxd"
 _OPTIONAL_PACKAGES = (
     ("onnx-ir", "int4 weights", "pip install 'ortlab[int4]'"),
     ("rapidocr-onnxruntime", "the demo's model", "make models"),
@@ -50,7 +52,11 @@ _OPTIONAL_PACKAGES = (
 
 
 def examine(
-    conditions: Conditions | None, directory: Path, java_version: str | None = None
+    conditions: Conditions | None,
+    directory: Path,
+    java_version: str | None = None,
+    xcode_version: str | None = None,
+    pod_version: str | None = None,
 ) -> tuple[Finding, ...]:
     """Look at this machine.
 
@@ -58,6 +64,8 @@ def examine(
         conditions: Of the host, or None when they could not be read.
         directory: Where runs would be written.
         java_version: What ``java -version`` said, or None where there is no Java.
+        xcode_version: What ``xcodebuild -version`` said, or None where there is no Xcode.
+        pod_version: What ``pod --version`` said, or None where there is no CocoaPods.
     """
     return (
         Finding(subject="Python", state=State.OK, detail=sys.version.split()[0]),
@@ -66,6 +74,9 @@ def examine(
         _adb(),
         _java(java_version),
         _android_sdk(),
+        _iphone_tools(),
+        _usbmuxd(),
+        *_xcode(xcode_version, pod_version, on_a_mac=sys.platform == "darwin"),
         _disk(directory),
         *(_host(conditions) if conditions else ()),
     )
@@ -148,6 +159,71 @@ def _android_sdk() -> Finding:
             next_step="sdkmanager 'platforms;android-36'",
         )
     return Finding(subject="Android SDK", state=State.OK, detail=named)
+
+
+def _iphone_tools() -> Finding:
+    """The extra is named with its licence, which is another than ours."""
+    found = _optional("pymobiledevice3", "iPhones", "pip install 'ortlab[ios]'")
+    if found.state is State.OK:
+        return found
+    detail = f"{found.detail}; its licence is GPL-3.0-or-later, unlike that of ortlab"
+    return replace(found, detail=detail)
+
+
+def has_usbmuxd() -> bool:
+    """Whether something is there that could know of iPhones; it is not asked."""
+    named = os.environ.get("USBMUXD_SOCKET_ADDRESS")
+    return bool(named) or sys.platform == "darwin" or Path(_USBMUXD).exists()
+
+
+def _usbmuxd() -> Finding:
+    """The service that shares the cable; macOS has its own."""
+    if has_usbmuxd():
+        place = os.environ.get("USBMUXD_SOCKET_ADDRESS") or "there"
+        return Finding(subject="usbmuxd", state=State.OK, detail=f"{place}, for iPhones")
+    return Finding(
+        subject="usbmuxd",
+        state=State.OPTIONAL,
+        detail="does not run; needed for iPhones",
+        next_step="sudo apt-get install usbmuxd, then plug the iPhone in",
+    )
+
+
+def _xcode(
+    xcode_version: str | None, pod_version: str | None, *, on_a_mac: bool
+) -> tuple[Finding, ...]:
+    if not on_a_mac:
+        detail = "runs on macOS alone; an app that a Mac built is taken with --app"
+        return (Finding(subject="Xcode", state=State.OPTIONAL, detail=detail),)
+    said = re.search(r"Xcode (\d+)[.\d]*", xcode_version or "")
+    pods = (pod_version or "").strip()
+    pod = Finding(
+        subject="CocoaPods",
+        state=State.OK if pods else State.OPTIONAL,
+        detail=f"{pods}, builds apps for iPhones"
+        if pods
+        else "not found; without it, ONNX Runtime comes as a Swift package",
+        next_step="" if pods else "brew install cocoapods",
+    )
+    if said is None:
+        xcode = Finding(
+            subject="Xcode",
+            state=State.OPTIONAL,
+            detail="not found; needed to build apps for iPhones",
+            next_step="install Xcode from the App Store and open it once",
+        )
+    elif int(said[1]) < _LEAST_XCODE:
+        xcode = Finding(
+            subject="Xcode",
+            state=State.WARNING,
+            detail=f"{said[0]} is too old to build the apps",
+            next_step=f"install Xcode {_LEAST_XCODE} or later",
+        )
+    else:
+        xcode = Finding(
+            subject="Xcode", state=State.OK, detail=f"{said[0]}, builds apps for iPhones"
+        )
+    return (xcode, pod)
 
 
 def _disk(directory: Path) -> Finding:

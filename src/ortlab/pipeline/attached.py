@@ -5,14 +5,36 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ortlab.pipeline.places import state_directory
 
 if TYPE_CHECKING:
-    from ortlab.devices.android import PhoneFinding
+    from collections.abc import Iterator, Sequence
+    from enum import StrEnum
+
+    from ortlab.devices.ios import AttachedIphone
     from ortlab.doctor import Finding
-    from ortlab.domain import AttachedDevice
+    from ortlab.domain import AttachedDevice, DeviceKind
+
+
+class _PhoneFinding(Protocol):
+    """What an adapter says of one thing that it looked at; see its own class."""
+
+    @property
+    def subject(self) -> str: ...
+
+    @property
+    def state(self) -> StrEnum: ...
+
+    @property
+    def detail(self) -> str: ...
+
+    @property
+    def next_step(self) -> str: ...
+
+
+_OK, _BLOCKED = "ok", "missing"
 
 
 def devices() -> tuple[AttachedDevice, ...]:
@@ -21,7 +43,7 @@ def devices() -> tuple[AttachedDevice, ...]:
     Raises:
         DeviceError: This machine cannot run blocks.
     """
-    return (_host(), *_phones())
+    return (_host(), *_phones(), *_iphones())
 
 
 def _host() -> AttachedDevice:
@@ -42,29 +64,65 @@ def _host() -> AttachedDevice:
 
 def _phones() -> tuple[AttachedDevice, ...]:
     """Return the phones that adb lists; none where there is no adb."""
-    from ortlab.devices.android import Readiness, attached_phones, phone_findings
-    from ortlab.domain import AttachedDevice, DeviceKind
+    from ortlab.devices.android import attached_phones, phone_findings
+    from ortlab.domain import DeviceKind
     from ortlab.errors import ToolchainError
 
     try:
         listed = attached_phones()
     except ToolchainError:  # `ortlab doctor` says what is missing
         return ()
-    phones = []
-    for phone in listed:
-        findings = phone_findings(phone, state_directory=state_directory())
-        wrong = [finding for finding in findings if finding.state is Readiness.BLOCKED]
-        phones.append(
-            AttachedDevice(
-                device_id=phone.serial,
-                kind=DeviceKind.ANDROID,
-                name=phone.model or phone.serial,
-                ready=not wrong,
-                detail="; ".join(finding.detail for finding in wrong or findings[:1]),
-                next_step=wrong[0].next_step if wrong else "",
-            )
+    return tuple(
+        _attached(
+            phone.serial,
+            DeviceKind.ANDROID,
+            phone.model,
+            phone_findings(phone, state_directory=state_directory()),
         )
-    return tuple(phones)
+        for phone in listed
+    )
+
+
+def _iphones() -> tuple[AttachedDevice, ...]:
+    """Return the iPhones that usbmuxd lists; none where there is no usbmuxd."""
+    from ortlab.domain import DeviceKind
+
+    return tuple(
+        _attached(phone.udid, DeviceKind.IOS, phone.name, findings)
+        for phone, findings in _examined_iphones()
+    )
+
+
+def _examined_iphones() -> Iterator[tuple[AttachedIphone, Sequence[_PhoneFinding]]]:
+    from ortlab.doctor import has_usbmuxd
+
+    if not has_usbmuxd():  # so that nothing of what speaks to iPhones is loaded in vain
+        return
+    from ortlab.devices.ios import attached_iphones, iphone_findings
+    from ortlab.errors import OrtlabError
+
+    try:
+        listed = attached_iphones()
+    except OrtlabError:  # `ortlab doctor` says what is missing
+        return
+    for phone in listed:
+        yield phone, iphone_findings(phone, state_directory=state_directory())
+
+
+def _attached(
+    device_id: str, kind: DeviceKind, name: str, findings: Sequence[_PhoneFinding]
+) -> AttachedDevice:
+    from ortlab.domain import AttachedDevice
+
+    wrong = [finding for finding in findings if finding.state == _BLOCKED]
+    return AttachedDevice(
+        device_id=device_id,
+        kind=kind,
+        name=name or device_id,
+        ready=not wrong,
+        detail="; ".join(finding.detail for finding in wrong or findings[:1]),
+        next_step=wrong[0].next_step if wrong else "",
+    )
 
 
 def doctor() -> tuple[Finding, ...]:
@@ -78,7 +136,14 @@ def doctor() -> tuple[Finding, ...]:
             conditions = device.conditions()
     except DeviceError:
         conditions = None
-    return (*examine(conditions, Path.cwd(), _java_version()), *_phone_findings())
+    here = examine(
+        conditions,
+        Path.cwd(),
+        _java_version(),
+        _said("xcodebuild", "-version"),
+        _said("pod", "--version"),
+    )
+    return (*here, *_phone_findings(), *_iphone_findings())
 
 
 def _phone_findings() -> tuple[Finding, ...]:
@@ -96,28 +161,39 @@ def _phone_findings() -> tuple[Finding, ...]:
     )
 
 
-def _as_finding(serial: str, finding: PhoneFinding) -> Finding:
-    from ortlab.devices.android import Readiness
+def _iphone_findings() -> tuple[Finding, ...]:
+    return tuple(
+        _as_finding(phone.udid, finding)
+        for phone, findings in _examined_iphones()
+        for finding in findings
+    )
+
+
+def _as_finding(device_id: str, finding: _PhoneFinding) -> Finding:
     from ortlab.doctor import Finding, State
 
     return Finding(
-        subject=f"{serial}: {finding.subject}",
-        state=State.OK if finding.state is Readiness.OK else State.WARNING,
+        subject=f"{device_id}: {finding.subject}",
+        state=State.OK if finding.state == _OK else State.WARNING,
         detail=finding.detail,
         next_step=finding.next_step,
     )
 
 
 def _java_version() -> str | None:
-    """Return what Java says of itself, which is on standard error."""
+    """Return what Java says of itself."""
+    home = os.environ.get("JAVA_HOME")
+    return _said(str(Path(home) / "bin" / "java") if home else "java", "-version")
+
+
+def _said(program: str, *arguments: str) -> str | None:
+    """Return what a program prints, on whichever output; None where it is missing or fails."""
     from ortlab.errors import ToolchainError
     from ortlab.process import Command, SystemProcesses
 
-    home = os.environ.get("JAVA_HOME")
-    program = str(Path(home) / "bin" / "java") if home else "java"
-    command = Command(arguments=(program, "-version"), deadline_s=20.0)
+    command = Command(arguments=(program, *arguments), deadline_s=20.0)
     try:
         completed = SystemProcesses().run(command)
     except ToolchainError:
         return None
-    return completed.stderr if completed.succeeded else None
+    return completed.stdout + completed.stderr if completed.succeeded else None
