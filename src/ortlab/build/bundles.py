@@ -93,6 +93,8 @@ def check_signature(
 ) -> None:
     """Hold a bundle to what iPhones want, as far as this machine can tell.
 
+    One whose program is a script is left to the phone: a virtual one runs it, no other does.
+
     Args:
         app: As :func:`read_bundle` gives it.
         launch: Whether it is to be started over USB, which needs a development signature.
@@ -116,7 +118,7 @@ def _problem(
 ) -> tuple[str, str] | None:
     rebuild = "ortlab build DIR --module bench on a Mac, with DEVELOPMENT_TEAM in App.xcconfig"
     if info.script:
-        return "its program is a script, which only virtual phones run", rebuild
+        return None
     if not info.signed:
         return "it is not signed", rebuild
     if any(item.ad_hoc for item in info.slices):
@@ -167,6 +169,8 @@ def built_bundle(project: Path, module: str, variant: str) -> Path | None:
     if named:
         return named[0]
     for path in found:  # the project's owner may have given it another name
+        if path.stem in SCHEMES.values():
+            continue
         is_bench = read_bundle_info(path).bundle_id.endswith(BENCH_SUFFIX)
         if is_bench == (module == "bench"):
             return path
