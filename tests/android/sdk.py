@@ -7,8 +7,8 @@ from pathlib import Path
 
 from android import toolchain
 from ortlab.domain import PreparedModel, TensorKind
-from ortlab.scaffold.kotlin_model import ModelForSdk, SampleAsset, ShippedVariant
 from ortlab.scaffold.kotlin_sdk import kotlin_sources
+from ortlab.scaffold.sdk_model import ModelForSdk, SampleAsset, ShippedVariant
 from ortlab.wire import TensorFile
 
 SOURCES = toolchain.ROOT / "android_template/sdk/src/main/kotlin"

@@ -21,8 +21,8 @@ from android import sdk, toolchain
 from ortlab.domain import OptimizationStyle, PreparedModel, TargetPlatform
 from ortlab.errors import ModelError
 from ortlab.prepare import PrepareOptions, prepare_models
-from ortlab.scaffold.kotlin_model import ModelForSdk
 from ortlab.scaffold.kotlin_sdk import kotlin_sources
+from ortlab.scaffold.sdk_model import ModelForSdk
 from ortlab.tensors import decode, numpy_type, read_tensor, write_tensor
 from ortlab.wire import TensorFile
 

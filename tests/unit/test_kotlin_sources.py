@@ -26,8 +26,8 @@ from ortlab.domain import (
     Variant,
 )
 from ortlab.errors import ModelError
-from ortlab.scaffold.kotlin_model import ModelForSdk, SampleAsset, ShippedVariant, signature
 from ortlab.scaffold.kotlin_sdk import kotlin_sources
+from ortlab.scaffold.sdk_model import ModelForSdk, SampleAsset, ShippedVariant, signature
 from ortlab.wire import GraphOptimizationLevel, TensorFile
 
 DIRECTORY = "dev/ortlab/sdk/models"

@@ -6,7 +6,7 @@ The only importer of jinja2 beside `report`; it is loaded when something is gene
 from ortlab.scaffold.android import generate_android
 from ortlab.scaffold.application_id import check_application_id, suggested_id
 from ortlab.scaffold.kinds import kinds_of
-from ortlab.scaffold.kotlin_model import signature
+from ortlab.scaffold.sdk_model import signature
 from ortlab.scaffold.ship import shipped_styles
 
 __all__ = [

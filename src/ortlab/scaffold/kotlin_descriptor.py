@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 from ortlab.domain import TensorSpec
 from ortlab.scaffold.kotlin_code import Call, Expression, Text, call, list_of
-from ortlab.scaffold.kotlin_model import (
+from ortlab.scaffold.sdk_model import (
     ModelForSdk,
     SampleAsset,
+    Shape,
     ShippedVariant,
     Signature,
-    signature,
-    state_dimensions,
+    lying_outputs,
+    named_sizes,
     state_inputs,
     state_sizes,
+    usable_sample,
 )
-
-Shape = tuple[int | str | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +63,8 @@ def model_descriptor(
     whole: Signature,
 ) -> Call:
     """Return the call that makes the descriptor, in `model.kt.j2`'s companion object."""
-    lying = _lying_outputs(model)
-    sample = map(_sample_tensor, _usable_sample(model, caller, whole))
+    lying = lying_outputs(model)
+    sample = map(_sample_tensor, usable_sample(model, caller, whole))
     arguments: list[tuple[str | None, Expression]] = [
         ("name", Text(model.prepared.name)),
         ("inputs", _tensors(caller.inputs, inputs, lying)),
@@ -115,40 +115,6 @@ def _tensor(tensor: TensorSpec, view: TensorView, *, is_pinned: bool) -> Express
     return Call(function="TensorDescriptor", arguments=tuple(arguments))
 
 
-def _usable_sample(
-    model: ModelForSdk, caller: Signature, whole: Signature
-) -> tuple[SampleAsset, ...]:
-    """Return the sample of what callers give; nothing where a state has other sizes."""
-    fixed = state_dimensions(model, whole)
-    shapes = {tensor.name: tensor.shape for tensor in caller.inputs}
-    used = tuple(asset for asset in model.sample if asset.tensor.name in shapes)
-    for asset in used:
-        for said, size in zip(shapes[asset.tensor.name] or (), asset.tensor.shape, strict=False):
-            if isinstance(said, str) and fixed.get(said, size) != size:
-                return ()
-    return used
-
-
-def _lying_outputs(model: ModelForSdk) -> set[str]:
-    """Return the outputs whose reference has another shape than the model declares.
-
-    The runtime only warns of it; with memory set aside for the declared shape it would fail.
-    """
-    declared = {tensor.name: tensor.shape for tensor in signature(model.prepared).outputs}
-    return {
-        tensor.name
-        for sample in model.prepared.samples
-        for tensor in sample.outputs
-        if (shape := declared.get(tensor.name)) is not None and not _fits(tensor.shape, shape)
-    }
-
-
-def _fits(sizes: tuple[int, ...], shape: Shape) -> bool:
-    return len(sizes) == len(shape) and all(
-        not isinstance(said, int) or said == size for size, said in zip(sizes, shape, strict=True)
-    )
-
-
 def _states(model: ModelForSdk, whole: Signature) -> list[Expression]:
     states = state_inputs(model)
     result: list[Expression] = []
@@ -156,11 +122,7 @@ def _states(model: ModelForSdk, whole: Signature) -> list[Expression]:
         if tensor.name not in states:
             continue
         sizes = state_sizes(model, whole, tensor.name)
-        named = {
-            dimension: size
-            for dimension, size in zip(tensor.shape or (), sizes, strict=False)
-            if isinstance(dimension, str)
-        }
+        named = named_sizes(tensor.shape, sizes)
         result.append(
             call(
                 "StateDescriptor",

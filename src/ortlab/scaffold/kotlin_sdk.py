@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ortlab.scaffold.kotlin_code import render
-from ortlab.scaffold.kotlin_model import (
+from ortlab.scaffold.kotlin_model import KOTLIN
+from ortlab.scaffold.kotlin_view import model_view
+from ortlab.scaffold.sdk_model import (
     ModelForSdk,
     SampleAsset,
     ShippedVariant,
     refuse_unsupported,
 )
-from ortlab.scaffold.kotlin_names import class_name, distinct
-from ortlab.scaffold.kotlin_view import model_view
+from ortlab.scaffold.sdk_names import class_name, distinct
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -57,7 +58,7 @@ def kotlin_sources(models: Sequence[ModelForSdk]) -> Mapping[str, str]:
         (class_name(model.prepared.name) for model in models), {*RESERVED_CLASSES, "Models"}
     )
     for model in models:
-        refuse_unsupported(model)
+        refuse_unsupported(model, KOTLIN)
     views = [model_view(model, name) for model, name in zip(models, names, strict=True)]
     sources = {
         f"{DIRECTORY}/{name}.kt": _rendered("model.kt.j2", model=view)

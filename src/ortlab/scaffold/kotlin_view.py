@@ -6,28 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ortlab.domain import ClassificationKind, ImageKind, Layout, TensorSpec
+from ortlab.domain import ClassificationKind, ImageKind, TensorSpec
 from ortlab.scaffold.kotlin_code import Call, Expression, Text, call, list_of
-from ortlab.scaffold.kotlin_descriptor import Shape, TensorView, model_descriptor
-from ortlab.scaffold.kotlin_model import (
-    INPUT_TYPES,
-    OUTPUT_TYPES,
+from ortlab.scaffold.kotlin_descriptor import TensorView, model_descriptor
+from ortlab.scaffold.kotlin_model import INPUT_TYPES, OUTPUT_TYPES
+from ortlab.scaffold.kotlin_names import property_name
+from ortlab.scaffold.sdk_allocation import allocation_plan
+from ortlab.scaffold.sdk_model import (
     ModelForSdk,
     Signature,
+    caller_signature,
+    described,
     image_inputs,
+    image_sizes,
     signature,
-    state_dimensions,
     state_inputs,
 )
-from ortlab.scaffold.kotlin_names import comment_text, distinct, property_name
+from ortlab.scaffold.sdk_names import comment_text, distinct
 
 _SDK: Final = "dev.ortlab.sdk"
 _LABELS_A_FUNCTION: Final = 1000
 """A JVM method holds 64 KiB of code, and a list's item takes some ten bytes."""
 _INPUT_MEMBERS: Final = frozenset({"binding", "close", "descriptor", "tensors"})
 _OUTPUT_MEMBERS: Final = frozenset({"labels", "tensors"})
-_SHAPE_LENGTH: Final = 90
-_DIMENSION_LENGTH: Final = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,16 +77,11 @@ def model_view(model: ModelForSdk, name: str) -> ModelView:
     """Return what the template `model.kt.j2` shows; ``name`` is the class's."""
     whole = signature(model.prepared)
     states = state_inputs(model)
-    fed = {output for output, _ in states.values()}
-    caller = Signature(
-        inputs=tuple(tensor for tensor in whole.inputs if tensor.name not in states),
-        outputs=tuple(tensor for tensor in whole.outputs if tensor.name not in fed),
-    )
+    caller = caller_signature(model, whole)
     names = distinct(
         (property_name(t.name, fallback="input") for t in caller.inputs), _INPUT_MEMBERS
     )
-    fixed = state_dimensions(model, whole)
-    parameters, allocations = _allocation(model, caller, names, fixed)
+    parameters, allocations = _allocation(model, whole, names)
     inputs = tuple(
         _input_view(model, tensor, names[i], allocations[i])
         for i, tensor in enumerate(caller.inputs)
@@ -127,7 +123,7 @@ def _input_view(
         suffix=name[0].upper() + name[1:],
         type=INPUT_TYPES[tensor.element_type],
         comment=comment_text(tensor.name),
-        described=_described(tensor),
+        described=described(tensor),
         allocation=allocation,
         is_image=kind is not None,
         format=f"{name}Format" if kind else "",
@@ -136,66 +132,31 @@ def _input_view(
 
 
 def _allocation(
-    model: ModelForSdk, caller: Signature, names: tuple[str, ...], fixed: Mapping[str, int]
+    model: ModelForSdk, whole: Signature, names: tuple[str, ...]
 ) -> tuple[tuple[Parameter, ...], tuple[Expression, ...]]:
     """Return the parameters of `allocate` and what makes each tensor of them."""
-    images = image_inputs(model)
-    shapes = [
-        _image_shape(images[tensor.name], tensor) if tensor.name in images else tensor.shape
-        for tensor in caller.inputs
-    ]
-    wanted: dict[tuple[str, int], tuple[str, str, str]] = {}
-    for index, (tensor, shape) in enumerate(zip(caller.inputs, shapes, strict=True)):
-        said = comment_text(tensor.name)
-        if shape is None:
-            wanted["", index] = (f"{names[index]}Shape", "LongArray", f"sizes of `{said}`")
-        for axis, size in enumerate(shape or ()):
-            if size is None:
-                own = (f"{names[index]}Size{axis}", "Long", f"size {axis} of `{said}`")
-                wanted[f"?{axis}", index] = own
-            elif isinstance(size, str) and size not in fixed:
-                shown = f"size of `{comment_text(size)}`"
-                wanted[f"={size}", 0] = (property_name(size, fallback="size"), "Long", shown)
-    chosen = dict(zip(wanted, distinct(name for name, _, _ in wanted.values()), strict=True))
+    plan = allocation_plan(model, whole, names, property_name)
     parameters = tuple(
-        Parameter(name=chosen[key], type=wanted[key][1], comment=wanted[key][2]) for key in wanted
+        Parameter(
+            name=wanted.name,
+            type="LongArray" if wanted.is_shape else "Long",
+            comment=wanted.comment,
+        )
+        for wanted in plan.parameters
     )
+    inputs = caller_signature(model, whole).inputs
     allocations = []
-    for index, (tensor, shape) in enumerate(zip(caller.inputs, shapes, strict=True)):
-        sizes: list[Expression] = []
-        if shape is None:
-            sizes = [f"*{chosen['', index]}"]
-        for axis, size in enumerate(shape or ()):
-            if size is None:
-                sizes.append(chosen[f"?{axis}", index])
-            elif isinstance(size, str):
-                sizes.append(str(fixed[size]) if size in fixed else chosen[f"={size}", 0])
-            else:
-                sizes.append(str(size))
-        allocations.append(call(f"{INPUT_TYPES[tensor.element_type]}.allocate", *sizes))
+    for tensor, sizes in zip(inputs, plan.sizes, strict=True):
+        arguments = [f"*{sizes}"] if isinstance(sizes, str) else [str(size) for size in sizes]
+        allocations.append(call(f"{INPUT_TYPES[tensor.element_type]}.allocate", *arguments))
     return parameters, tuple(allocations)
 
 
 # ------------------------------------------------------------------------------ kinds
 
 
-def _image_shape(kind: ImageKind, tensor: TensorSpec) -> Shape:
-    width, height = _image_sizes(kind, tensor)
-    channels = 1 if kind.color_order == "gray" else 3
-    if kind.layout is Layout.NCHW:
-        return (1, channels, height, width)
-    return (1, height, width, channels)
-
-
-def _image_sizes(kind: ImageKind, tensor: TensorSpec) -> tuple[int, int]:
-    rows, columns = (2, 3) if kind.layout is Layout.NCHW else (1, 2)
-    shape = tensor.shape or (1, None, None, None)
-    height, width = kind.height or shape[rows], kind.width or shape[columns]
-    return int(width or 0), int(height or 0)
-
-
 def _image_format(kind: ImageKind, tensor: TensorSpec) -> Expression:
-    width, height = _image_sizes(kind, tensor)
+    width, height = image_sizes(kind, tensor)
     channel_type = {"uint8": "UINT8", "float16": "FLOAT16", "float": "FLOAT"}[tensor.element_type]
     return call(
         "ImageFormat",
@@ -259,7 +220,7 @@ def _output_views(
                 suffix=name[0].upper() + name[1:],
                 type=OUTPUT_TYPES[tensor.element_type],
                 comment=comment_text(tensor.name),
-                described=_described(tensor),
+                described=described(tensor),
                 labels=("labels" if len(scored) == 1 else f"{name}Labels") if value else "",
                 scores=f"{name}.toFloatArray()" if value else "",
                 classification=f"{name}Classification" if value else "",
@@ -267,19 +228,6 @@ def _output_views(
             )
         )
     return tuple(views), parts
-
-
-def _described(tensor: TensorSpec) -> str:
-    if tensor.shape is None:
-        return f"{tensor.element_type} of any shape"
-    if not tensor.shape:
-        return f"{tensor.element_type} scalar"
-    sizes = ", ".join(
-        "?" if size is None else comment_text(str(size), _DIMENSION_LENGTH) for size in tensor.shape
-    )
-    if len(sizes) > _SHAPE_LENGTH:
-        sizes = sizes[: _SHAPE_LENGTH - 3] + "..."
-    return f"{tensor.element_type}[{sizes}]"
 
 
 # ------------------------------------------------------------------------------ what it imports
