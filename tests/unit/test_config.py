@@ -38,12 +38,36 @@ def test_suggested_shapes_can_be_uncommented(shape: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "apps"),
+    [
+        ("", ()),
+        ('app = "android"', ("android",)),
+        ('app = ["android", "Bench.ipa"]', ("android", "Bench.ipa")),
+    ],
+)
+def test_one_app_or_one_a_platform_is_named(text: str, apps: tuple[str, ...]) -> None:
+    plain = tomllib.loads(f'[model]\npath = "m"\n[bench]\n{text}\n')
+    assert parse_config(plain, source="test").bench.apps == apps
+
+
+def test_every_line_of_the_starter_can_be_uncommented() -> None:
+    text = starter_config(Path("m.onnx"), {})
+    lines = [line.removeprefix("# ") for line in text.splitlines()]
+    keys = [line for line in lines if "=" in line.partition("#")[0] or line.startswith("[")]
+    config = parse_config(tomllib.loads("\n".join(keys)), source="starter")
+    assert config.app is not None
+    assert (config.app.android, config.app.ios, config.app.team) == ("android", "ios", "A1B2C3D4E5")
+    assert config.bench.apps == ("android", "ios")
+
+
+@pytest.mark.parametrize(
     ("text", "place"),
     [
         ("[model]\npath = 1\n", "model.path"),
         ('[model]\npath = "m"\ncolour = 1\n', "model.colour"),
         ('[model]\npath = "m"\n[bench]\nthreads = ["two"]\n', "bench.threads.0"),
         ("[bench]\nthreads = [1]\n", "model"),
+        ('[model]\npath = "m"\n[bench]\napp = [1]\n', "bench.app"),
         ("[model\n", "not TOML"),
     ],
 )

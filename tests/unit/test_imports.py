@@ -26,6 +26,7 @@ OWNERS = {
     "pandas": {"report"},
     "pyarrow": {"report"},
     "pydantic": {"codec", "config"},
+    "pymobiledevice3": {"devices"},
     "rich": {"cli"},
     "scipy": {"statistics", "analysis"},
     "typer": {"cli"},
