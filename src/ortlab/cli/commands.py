@@ -231,6 +231,8 @@ def _show_answer(answer: pipeline.BenchAnswer) -> None:
             render.say("this experiment was finished before; --new starts another")
         render.say(f"run:    {item.run.directory}")
         render.say(f"report: {item.report.html or item.report.directory}")
+    if answer.index is not None:
+        render.say(f"together: {answer.index}")
     for device_id, error in answer.failures.items():
         render.say(f"{device_id}:")
         render.show_error(error, as_json=False)
@@ -240,6 +242,7 @@ def _answered(answer: pipeline.BenchAnswer) -> dict[str, Any]:
     return {
         "runs": [_measured(item) for item in answer.measured],
         "failures": {name: _error(error) for name, error in answer.failures.items()},
+        "index": str(answer.index) if answer.index else None,
     }
 
 

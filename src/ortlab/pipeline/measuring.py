@@ -15,7 +15,7 @@ from ortlab.errors import InterruptedRunError, OrtlabError
 from ortlab.pipeline.apps import app_for
 from ortlab.pipeline.models import Say, prepared_at
 from ortlab.pipeline.places import cache_directory, state_directory
-from ortlab.pipeline.reporting import report
+from ortlab.pipeline.reporting import index, report
 from ortlab.settings import arm_options
 
 if TYPE_CHECKING:
@@ -123,10 +123,12 @@ class BenchAnswer:
     Attributes:
         measured: In the order of the devices, those that failed left out.
         failures: Device id to what went wrong there; the runs so far are kept.
+        index: Page over all of them, where there were several devices.
     """
 
     measured: tuple[Measured, ...]
     failures: Mapping[str, OrtlabError]
+    index: Path | None = None
 
 
 def bench(
@@ -187,10 +189,14 @@ def _bench_several(task: _Task, device_ids: Sequence[str], say: Say) -> BenchAns
         except BaseException:
             task.stop()
             raise
-    return BenchAnswer(
-        measured=tuple(measured[name] for name in device_ids if name in measured),
-        failures={name: failures[name] for name in device_ids if name in failures},
-    )
+    names = tuple(dict.fromkeys(device_ids))
+    answered = tuple(measured[name] for name in names if name in measured)
+    failed = {name: failures[name] for name in names if name in failures}
+    page = None
+    if answered:
+        found = [(item.run, item.analysis, item.report) for item in answered]
+        page = index(found, failed, task.root)
+    return BenchAnswer(measured=answered, failures=failed, index=page)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ortlab.errors import StorageError
+from ortlab.errors import OrtlabError, StorageError
 from ortlab.settings import choices
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ def report(run: Run, analysis: Analysis, directory: Path, formats: Sequence[str]
         UsageError: A format is not known.
         StorageError: The directory cannot be written.
     """
-    from ortlab.errors import OrtlabError
     from ortlab.prepare import load_prepared
     from ortlab.report import ALL_FORMATS, ReportFormat, write_report
 
@@ -33,6 +32,29 @@ def report(run: Run, analysis: Analysis, directory: Path, formats: Sequence[str]
     except OrtlabError:  # moved, changed or deleted since: the report does without it
         prepared = None
     return write_report(run, analysis, prepared, directory, formats=chosen)
+
+
+def index(
+    measured: Sequence[tuple[Run, Analysis, ReportFiles]],
+    failures: Mapping[str, OrtlabError],
+    directory: Path,
+) -> Path:
+    """Write one page over runs that were measured together, with links to their reports.
+
+    Args:
+        measured: One a device.
+        failures: Device id to what went wrong there.
+        directory: Of the runs.
+
+    Raises:
+        StorageError: The directory cannot be written.
+    """
+    from ortlab.report import IndexEntry, write_index
+
+    entries = [
+        IndexEntry(run=run, analysis=analysis, report=files) for run, analysis, files in measured
+    ]
+    return write_index(entries, tuple(failures.items()), directory)
 
 
 def load_measured(directory: Path) -> tuple[Run, Analysis]:

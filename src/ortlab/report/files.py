@@ -109,7 +109,7 @@ def write_report(
     )
     for kind, name, make in texts:
         if kind in formats:
-            paths[kind] = write_staged(directory / name, _writing(make()))
+            paths[kind] = write_staged(directory / name, writing(make()))
     tables: dict[ReportFormat, tuple[Path, ...]] = {}
     if formats & {ReportFormat.CSV, ReportFormat.PARQUET}:
         tables = _write_tables(run, samples, directory, formats)
@@ -149,7 +149,9 @@ def _write_tables(
     return {kind: tuple(paths) for kind, paths in written.items()}
 
 
-def _writing(text: str) -> Callable[[Path], None]:
+def writing(text: str) -> Callable[[Path], None]:
+    """Return how to write a text, whatever it holds, for :func:`write_staged`."""
+
     def write(path: Path) -> None:
         path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 

@@ -41,13 +41,13 @@ def render(
     """
     found = block_samples(run) if samples is None else samples
     arms = view.arm_views(run, analysis)
-    environment = _environment()
+    environment = markup_environment()
     style = environment.loader.get_source(environment, "style.css")[0]  # type: ignore[union-attr]
     script = environment.loader.get_source(environment, "script.js")[0]  # type: ignore[union-attr]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html").render(
-        style=_markup(style),
-        script=_markup(script),
+        style=own_markup(style),
+        script=own_markup(script),
         script_hash=f"sha256-{digest}",
         version=__version__,
         run=run,
@@ -80,13 +80,15 @@ def _versions(run: Run, analysis: Analysis) -> tuple[str, ...]:
     return tuple(ran) or (run.experiment.device.ort_version,)
 
 
-def _markup(source: str) -> Any:
+def own_markup(source: str) -> Any:
+    """Mark text as ours, so that it is not escaped."""
     from markupsafe import Markup
 
     return Markup(source)  # noqa: S704 - our own files and charts
 
 
-def _environment() -> Environment:
+def markup_environment() -> Environment:
+    """Return what renders our templates, with everything of others escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -148,7 +150,7 @@ def _charts(
         "cold_start": _cold_start(analysis, arms),
     }
     return {
-        name: {"svg": _markup(chart[0]), **chart[1]} if chart else None
+        name: {"svg": own_markup(chart[0]), **chart[1]} if chart else None
         for name, chart in drawn.items()
     }
 
