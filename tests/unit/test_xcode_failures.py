@@ -65,7 +65,7 @@ EXPECTED = {
     ),
     "profile_expired": ("profile Reader Dev has expired", "renew the profile"),
     "profile_wanted": ("no provisioning profile for Bench", "connect the iPhone"),
-    "script_sandbox": ("may not touch /Users/me/reader/ios/Pods", "ENABLE_USER_SCRIPT_SANDBOXING"),
+    "script_sandbox": ("may not touch /srv/me/reader/ios/Pods", "ENABLE_USER_SCRIPT_SANDBOXING"),
     "something_else": ("Cycle in dependencies between targets 'App' and 'Bench'", None),
     "swift_error": (
         "ContentView.swift:31: cannot find 'modle' in scope (and 1 more)", "mend that line",
