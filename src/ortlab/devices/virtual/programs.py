@@ -21,6 +21,10 @@ from ortlab.errors import ToolchainError
 CORE_VARIABLE: Final = "ORTLAB_BENCH_CORE"
 """Environment variable with the class path of the Kotlin core."""
 
+SWIFT_CORE_VARIABLE: Final = "ORTLAB_BENCH_CLI"
+"""Environment variable with the Swift program."""
+
+_SWIFT_CORE: Final = Path(__file__).parents[4] / ".cache" / "ios" / "bench-cli" / "bench-cli"
 _CORE_DIRECTORY: Final = Path(__file__).parents[4] / ".cache" / "android" / "bench-core"
 _CORE_MAIN: Final = "dev.ortlab.benchcore.MainKt"
 _RUNNER: Final = Path(__file__).parents[2] / "runner" / "block_runner.py"
@@ -96,6 +100,26 @@ class KotlinCore:
 
 
 @dataclass(frozen=True, slots=True)
+class SwiftCore:
+    """The core of the iPhone's benchmark app, built for this machine.
+
+    Attributes:
+        program: That was built, or a script that starts it.
+    """
+
+    program: str
+
+    @property
+    def language(self) -> str:
+        """As its results say."""
+        return "swift"
+
+    def arguments(self, question: str) -> tuple[str, ...]:
+        """See :class:`BenchmarkProgram`."""
+        return (self.program, question)
+
+
+@dataclass(frozen=True, slots=True)
 class SleepingProgram:
     """A real process that sleeps: for tests of load. Its results hold no samples and say so.
 
@@ -126,6 +150,27 @@ def default_program() -> BenchmarkProgram:
     if java is not None and classpath is not None:
         native = Path(classpath.split(os.pathsep)[0]).parent / "native"
         return KotlinCore(java, classpath, str(native) if native.is_dir() else None)
+    return PythonRunner(sys.executable)
+
+
+def default_ios_program() -> BenchmarkProgram:
+    """Return the Swift program where this machine has it, else the Python runner.
+
+    It is looked for where ``ORTLAB_BENCH_CLI`` says and, in a checkout, in
+    `.cache/ios/bench-cli`.
+
+    Raises:
+        ToolchainError: ``ORTLAB_BENCH_CLI`` names no program.
+    """
+    named = os.environ.get(SWIFT_CORE_VARIABLE)
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            message = f"cannot use {SWIFT_CORE_VARIABLE}={named}: there is no such program"
+            raise ToolchainError(message, next_step=f"unset {SWIFT_CORE_VARIABLE}, or build it")
+        return SwiftCore(str(Path(found).absolute()))
+    if os.access(_SWIFT_CORE, os.X_OK):
+        return SwiftCore(str(_SWIFT_CORE))
     return PythonRunner(sys.executable)
 
 
