@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apk_writer import Writer, make_apk, manifest
-from bundle_writer import UDID, bundle_files, make_app, make_ipa, profile
+from bundle_writer import UDID, bundle_files, info_plist, make_app, make_ipa, profile
+from ortlab.build import find_app
 from ortlab.doctor import Finding, State, examine
 from ortlab.errors import ToolchainError, UsageError
 from ortlab.pipeline.apps import app_for, check_fits
@@ -65,6 +67,26 @@ def test_an_app_is_held_to_the_phone_it_goes_to(tmp_path: Path) -> None:
     assert app is not None
     with pytest.raises(UsageError, match=f"cannot put Bench.ipa on {SERIAL}: it is for ios"):
         check_fits(app, SERIAL)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"bundle_id": "com.example.reader"}, r"com\.example\.reader is no benchmark app"),
+        ({"UIFileSharingEnabled": None}, "lacks UIFileSharingEnabled"),
+    ],
+)
+def test_only_a_benchmark_app_measures(tmp_path: Path, changes: dict[str, Any], why: str) -> None:
+    path = make_ipa(tmp_path / "Bench.ipa", bundle_files(info_plist(**changes)))
+    with pytest.raises(ToolchainError, match=why) as caught:
+        app_for(UDID, [str(path)])
+    assert "--module bench" in (caught.value.next_step or "")
+    check_fits(find_app(path), UDID)  # it may be installed all the same
+
+
+def test_a_script_is_left_to_the_phone(tmp_path: Path) -> None:
+    files = bundle_files(info_plist("a.b"), executable=b"#!/bin/sh\n", provisioning=b"")
+    assert app_for(UDID, [str(make_app(tmp_path / "A.app", files))]) is not None
 
 
 # ------------------------------------------------------------------ doctor

@@ -1,13 +1,14 @@
 """Project → app: Gradle or Xcode run with progress shown, failures explained, the app read."""
 
 from ortlab.build.android import build_android
-from ortlab.build.bundles import check_signature, is_ios_project, read_bundle
+from ortlab.build.bundles import check_benchmark, check_signature, is_ios_project, read_bundle
 from ortlab.build.outputs import find_app, is_android_project, read_apk
 from ortlab.build.xcode import build_ios
 
 __all__ = [
     "build_android",
     "build_ios",
+    "check_benchmark",
     "check_signature",
     "find_app",
     "is_android_project",

@@ -113,6 +113,27 @@ def check_signature(
         raise ToolchainError(message, next_step=step)
 
 
+def check_benchmark(app: BuiltApp) -> None:
+    """Hold a bundle to what a benchmark app of ours has; a script is left to the phone.
+
+    Raises:
+        ToolchainError: It is another app, or its results could not be fetched.
+    """
+    path = app.files[0]
+    info = read_bundle_info(path)
+    if info.script:
+        return
+    why = ""
+    if not info.bundle_id.endswith(BENCH_SUFFIX):
+        why = f"{info.bundle_id} is no benchmark app, whose id ends with {BENCH_SUFFIX}"
+    elif not info.file_sharing:
+        why = "its Info.plist lacks UIFileSharingEnabled, so that no result could be fetched"
+    if why:
+        message = f"cannot measure with {path.name}: {why}"
+        step = "name the app that ortlab build DIR --module bench makes"
+        raise ToolchainError(message, next_step=step)
+
+
 def _problem(
     info: BundleInfo, *, launch: bool, device_id: str | None, now: datetime
 ) -> tuple[str, str] | None:

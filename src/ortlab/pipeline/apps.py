@@ -156,10 +156,11 @@ def app_for(device_id: str, targets: Sequence[str]) -> BuiltApp | None:
 
     Raises:
         UsageError: Apps were given, and none or several are for the platform of a phone.
-        ToolchainError: One cannot be read, or its signature would be refused.
+        ToolchainError: One cannot be read, is no benchmark app, or its signature would be refused.
     """
-    from ortlab.build import find_app
+    from ortlab.build import check_benchmark, find_app
     from ortlab.devices import is_virtual, kind_of
+    from ortlab.domain import DeviceKind
 
     apps = [find_app(Path(target)) for target in targets]
     kind = kind_of(device_id)
@@ -173,8 +174,11 @@ def app_for(device_id: str, targets: Sequence[str]) -> BuiltApp | None:
             message = f"cannot use {device_id}: no app that was given is for {kind}"
             raise UsageError(message, next_step=f"give --app the app built for {kind}, too")
         return None
-    check_fits(fitting[0], device_id)
-    return fitting[0]
+    app = fitting[0]
+    check_fits(app, device_id)
+    if kind is DeviceKind.IOS and not is_virtual(device_id):
+        check_benchmark(app)
+    return app
 
 
 def check_fits(app: BuiltApp, device_id: str, *, launch: bool = True) -> None:
