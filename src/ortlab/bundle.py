@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import posixpath
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ _LARGEST_PLIST: Final = 16 << 20
 _LARGEST_PROGRAM: Final = 2 << 30
 _MOST_ENTRIES: Final = 200_000
 _RESOURCES: Final = (".car", ".lproj", ".nib", ".plist", ".png", ".storyboardc", ".strings")
+_BUNDLE_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 _NEXT_STEP: Final = "build it again"
 
 
@@ -286,6 +288,9 @@ def _read(files: _Files) -> BundleInfo:
         if not value:
             message = f"its {_INFO} has no {key}"
             raise _DamagedError(message)
+    if not _BUNDLE_ID.fullmatch(bundle_id):
+        message = f"its CFBundleIdentifier {bundle_id[:80]!r} is none"
+        raise _DamagedError(message)
     if executable != posixpath.basename(executable) or executable not in files.stored:
         message = f"its program {executable!r} is missing"
         raise _DamagedError(message)

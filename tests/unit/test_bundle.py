@@ -315,6 +315,8 @@ def test_what_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
         ({"info": info_plist(CFBundleIdentifier=None)}, "has no CFBundleIdentifier"),
         ({"info": info_plist(CFBundleExecutable=None)}, "has no CFBundleExecutable"),
         ({"info": info_plist(CFBundleExecutable="x/../../sh")}, "is missing"),
+        ({"info": info_plist("../../etc")}, "its CFBundleIdentifier '../../etc' is none"),
+        ({"info": info_plist("a b")}, "is none"),
         ({"executable": b"\x7fELF" + bytes(60)}, "no program for an iPhone"),
         ({"executable": program()[:40]}, "load commands have an impossible size"),
         ({"provisioning": b"x" * 100}, "provisioning profile cannot be read"),
