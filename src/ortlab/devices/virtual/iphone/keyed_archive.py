@@ -266,7 +266,7 @@ class _Reader:
     def _class_name(self, reference: object) -> str:
         described = self._at(reference) if isinstance(reference, UID) else None
         name = described.get("$classname") if isinstance(described, dict) else None
-        return _of_kind(name, str)
+        return str(_of_kind(name, str))
 
     def _list(self, stored: dict[str, Any], key: str, depth: int) -> list[Any]:
         return [self.value(item, depth) for item in _of_kind(stored.get(key), list)]

@@ -34,6 +34,7 @@ from ortlab.devices.virtual.iphone.faults import (
 )
 from ortlab.devices.virtual.iphone.image_mounter import ImageMounter
 from ortlab.devices.virtual.iphone.installation import HouseArrest, InstallationProxy
+from ortlab.devices.virtual.iphone.instruments import INSTRUMENTS_SERVICE, serve_instruments
 from ortlab.devices.virtual.iphone.lockdown import (
     LOCKDOWN,
     LOCKDOWN_PORT,
@@ -438,7 +439,7 @@ class VirtualIPhone:
 
     def _service_table(self) -> dict[str, Service]:
         media, reports = self._media, self.reports.directory
-        return {
+        services = {
             "com.apple.afc": Service(handler=lambda s: self.serve_files(s, media, None)),
             "com.apple.crashreportcopymobile": Service(
                 handler=lambda s: self.serve_files(s, reports, None)
@@ -453,6 +454,11 @@ class VirtualIPhone:
             "com.apple.mobile.notification_proxy": Service(handler=self.notifications.serve),
             "com.apple.syslog_relay": Service(handler=lambda s: self.log.serve(s, self._pulled)),
         }
+        if self.spec.version[0] < 17:
+            services[INSTRUMENTS_SERVICE] = Service(
+                handler=lambda s: serve_instruments(self, s), needs_image=True
+            )
+        return services
 
     def _default_values(self) -> dict[str, Any]:
         spec = self.spec
