@@ -279,12 +279,19 @@ def classification_cases() -> list[dict[str, Any]]:
                 "top_k": top_k,
                 "apply_softmax": apply_softmax,
                 "indices": ranked[:top_k],
-                "confidences": [
-                    nan if math.isnan(shares[i]) else shares[i] for i in ranked[:top_k]
-                ],
+                "confidences": [json_number(shares[i]) for i in ranked[:top_k]],
             }
         )
     return cases
+
+
+def json_number(value: float) -> float | str:
+    """Return a number, or the name of one that JSON does not know."""
+    if math.isfinite(value):
+        return value
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
 
 
 def softmax(logits: list[float]) -> list[float]:
