@@ -47,6 +47,31 @@ public class AnyTensor: @unchecked Sendable {
         }
     }
 
+    /// Takes a value that the runtime made.
+    static func taking(_ value: OrtValue, as elementType: ElementType) throws -> AnyTensor {
+        guard value.elementType == elementType.native else {
+            let found = value.elementType.map(\.rawValue) ?? "no tensor"
+            throw SDKError.runFailed(
+                "An output is \(found), and the model declares \(elementType.rawValue)")
+        }
+        switch elementType {
+        case .float: return try Tensor<Float>(taking: value)
+        case .double: return try Tensor<Double>(taking: value)
+        case .float16: return try Tensor<Half>(taking: value)
+        case .bfloat16: return try Tensor<BFloat16>(taking: value)
+        case .int8: return try Tensor<Int8>(taking: value)
+        case .int16: return try Tensor<Int16>(taking: value)
+        case .int32: return try Tensor<Int32>(taking: value)
+        case .int64: return try Tensor<Int64>(taking: value)
+        case .uint8: return try Tensor<UInt8>(taking: value)
+        case .uint16: return try Tensor<UInt16>(taking: value)
+        case .uint32: return try Tensor<UInt32>(taking: value)
+        case .uint64: return try Tensor<UInt64>(taking: value)
+        case .bool: return try Tensor<Bool>(taking: value)
+        case .string: return try StringTensor(taking: value)
+        }
+    }
+
     /// Whether ``close()`` was called.
     public var isClosed: Bool { usage.isClosed }
 
@@ -61,6 +86,14 @@ public class AnyTensor: @unchecked Sendable {
     /// - Throws: ``SDKError/closed(_:)`` or ``SDKError/busy(_:)``.
     public func clear() throws {
         try borrowed { reset() }
+    }
+
+    /// Copies out the elements in raw form: in C order, little-endian, texts as UTF-8 behind a
+    /// 32-bit length.
+    ///
+    /// - Throws: ``SDKError/closed(_:)`` or ``SDKError/busy(_:)``.
+    public func rawBytes() throws -> [UInt8] {
+        try borrowed { try encode() }
     }
 
     /// Does something with the tensor alone.
@@ -93,8 +126,7 @@ public class AnyTensor: @unchecked Sendable {
 
     func reset() {}
 
-    /// Raw elements, little-endian; texts as UTF-8 behind a 32-bit length.
-    func encoded() throws -> [UInt8] { throw missing() }
+    func encode() throws -> [UInt8] { throw missing() }
 
     func decode(_ bytes: UnsafeRawBufferPointer) throws { throw missing() }
 

@@ -59,16 +59,6 @@ extension Double: TensorElement {
     public static var elementType: ElementType { .double }
 }
 
-extension Half: TensorElement {
-    /// ``ElementType/float16``.
-    public static var elementType: ElementType { .float16 }
-}
-
-extension BFloat16: TensorElement {
-    /// ``ElementType/bfloat16``.
-    public static var elementType: ElementType { .bfloat16 }
-}
-
 extension Int8: TensorElement {
     /// ``ElementType/int8``.
     public static var elementType: ElementType { .int8 }

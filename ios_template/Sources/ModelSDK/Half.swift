@@ -17,6 +17,9 @@ public protocol ReducedFloat: TensorElement, Hashable {
 
 /// A 16-bit IEEE 754 number, ONNX's `float16`.
 public struct Half: ReducedFloat, CustomStringConvertible {
+    /// ``ElementType/float16``.
+    public static var elementType: ElementType { .float16 }
+
     private static let infinity: UInt32 = 0x7F80_0000
     private static let bias: UInt32 = 112
     /// 2^-24, the smallest subnormal number.
@@ -75,6 +78,9 @@ public struct Half: ReducedFloat, CustomStringConvertible {
 
 /// The upper half of a 32-bit IEEE 754 number, ONNX's `bfloat16`.
 public struct BFloat16: ReducedFloat, CustomStringConvertible {
+    /// ``ElementType/bfloat16``.
+    public static var elementType: ElementType { .bfloat16 }
+
     /// Its bits.
     public let bitPattern: UInt16
 

@@ -13,8 +13,8 @@ public struct ModelDescriptor: Sendable {
     public let variants: [ModelVariant]
     /// Packaged inputs to try the model with; empty when there are none.
     public let sample: [SampleTensor]
-    /// Packaged shared libraries with the model's own operators.
-    public let customOpLibraries: [String]
+    /// Packaged libraries with the model's own operators.
+    public let customOpLibraries: [CustomOpLibrary]
 
     /// Describes a model.
     public init(
@@ -24,7 +24,7 @@ public struct ModelDescriptor: Sendable {
         states: [StateDescriptor] = [],
         variants: [ModelVariant],
         sample: [SampleTensor] = [],
-        customOpLibraries: [String] = []
+        customOpLibraries: [CustomOpLibrary] = []
     ) {
         self.name = name
         self.inputs = inputs
@@ -96,7 +96,7 @@ public struct ModelDescriptor: Sendable {
             let file = try source.open(part.path)
             let tensor = try AnyTensor.allocate(part.elementType, shape: part.shape)
             // Every device that this runs on is little-endian, as the file is.
-            try tensor.borrowed { try tensor.decode(file.bytes) }
+            try tensor.borrowed { try tensor.decode(UnsafeRawBufferPointer(file.bytes)) }
             tensors[part.name] = tensor
         }
         return tensors

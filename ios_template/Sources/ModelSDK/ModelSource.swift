@@ -1,4 +1,5 @@
 import Foundation
+import Ort
 
 /// Where packaged files are found.
 public struct ModelSource: Sendable {
@@ -19,12 +20,16 @@ public struct ModelSource: Sendable {
     ///
     /// - Parameter path: Relative, with `/` between its parts.
     /// - Throws: ``SDKError/modelNotFound(_:)`` if there is no such file, or it cannot be read.
-    func open(_ path: String) throws -> MappedFile {
+    func open(_ path: String) throws -> OrtMemory {
         guard let directory else {
             throw SDKError.modelNotFound(
                 "Cannot find \(path): the app has no bundle with the SDK's resources")
         }
-        return try MappedFile(at: directory.appendingPathComponent(path).path)
+        do {
+            return try OrtMemory(mappingFile: directory.appendingPathComponent(path).path)
+        } catch let error as OrtError {
+            throw SDKError.modelNotFound("There is no packaged file \(path): \(error.message)")
+        }
     }
 }
 

@@ -50,9 +50,8 @@ public struct SessionOptions: Sendable {
     public var intraOpThreads: Int?
     /// Threads for operators beside each other; nil runs one after another.
     public var interOpThreads: Int?
-    /// Shared libraries with operators, beside those the model is packaged with: a path, or the
-    /// name of a framework in the app.
-    public var customOpLibraries: [String]
+    /// Libraries with operators, beside those the model is packaged with.
+    public var customOpLibraries: [CustomOpLibrary]
     /// Further entries of the runtime's session configuration.
     public var configEntries: [String: String]
     /// Told of load time, latency and failures; nil measures nothing.
@@ -66,7 +65,7 @@ public struct SessionOptions: Sendable {
         cpu: CPUOptions = CPUOptions(),
         intraOpThreads: Int? = nil,
         interOpThreads: Int? = nil,
-        customOpLibraries: [String] = [],
+        customOpLibraries: [CustomOpLibrary] = [],
         configEntries: [String: String] = [:],
         metrics: MetricsListener? = nil
     ) {
@@ -100,6 +99,16 @@ public struct SessionOptions: Sendable {
                 "configEntries may not hold \(reserved): the SDK sets them")
         }
     }
+}
+
+/// A library with operators that the runtime itself does not have.
+public enum CustomOpLibrary: Hashable, Sendable {
+    /// A framework among the app's, by its name without `.framework`.
+    case framework(String)
+    /// A library that is linked into the app, by the C function that registers its operators.
+    case linked(function: String = "RegisterCustomOps")
+    /// A shared library at a path.
+    case file(String)
 }
 
 /// Entries of the runtime's session configuration that the SDK sets.

@@ -1,8 +1,6 @@
 import Ort
 
 /// A tensor of texts. The runtime copies them whenever they have changed, at the next run.
-///
-/// A text may hold any character but U+0000, which ends a text in the runtime's C API.
 public final class StringTensor: AnyTensor, @unchecked Sendable {
     private var texts: [String]
     private var value: OrtValue?
@@ -18,16 +16,22 @@ public final class StringTensor: AnyTensor, @unchecked Sendable {
 
     /// Makes a tensor with texts in C order.
     ///
-    /// - Throws: ``SDKError/invalidElements(_:)`` if there are more or fewer than the shape says, or
-    ///   one holds U+0000, ``SDKError/shapeMismatch(_:)`` if a size is negative.
+    /// - Throws: ``SDKError/invalidElements(_:)`` if there are more or fewer than the shape says,
+    ///   ``SDKError/shapeMismatch(_:)`` if a size is negative or the whole too large.
     public convenience init(_ texts: [String], shape: [Int]) throws {
         try self.init(shape: shape)
         try write(texts)
     }
 
-    init(shape: [Int], texts: [String]) {
+    private init(shape: [Int], texts: [String]) {
         self.texts = texts
         super.init(elementType: .string, shape: shape, elementCount: texts.count)
+    }
+
+    /// Copies the texts of a value that the runtime made.
+    convenience init(taking value: OrtValue) throws {
+        self.init(
+            shape: value.shape, texts: try wrapping("read an output") { try value.strings() })
     }
 
     /// Copies all texts out, in C order.
@@ -39,16 +43,12 @@ public final class StringTensor: AnyTensor, @unchecked Sendable {
 
     /// Copies all texts in, in C order.
     ///
-    /// - Throws: ``SDKError/invalidElements(_:)`` if there are more or fewer than the tensor has, or
-    ///   one holds U+0000, ``SDKError/closed(_:)`` or ``SDKError/busy(_:)``.
+    /// - Throws: ``SDKError/invalidElements(_:)`` if there are more or fewer than the tensor has,
+    ///   ``SDKError/closed(_:)`` or ``SDKError/busy(_:)``.
     public func write(_ texts: [String]) throws {
         guard texts.count == elementCount else {
             throw SDKError.invalidElements(
                 "\(texts.count) texts were given for \(description), which has \(elementCount)")
-        }
-        guard !texts.contains(where: { $0.utf8.contains(0) }) else {
-            throw SDKError.invalidElements(
-                "A text for \(description) holds U+0000, which ends a text in the runtime's C API")
         }
         try borrowed {
             self.texts = texts
@@ -75,7 +75,7 @@ public final class StringTensor: AnyTensor, @unchecked Sendable {
         value = nil
     }
 
-    override func encoded() throws -> [UInt8] {
+    override func encode() throws -> [UInt8] {
         texts.flatMap { text in
             let utf8 = Array(text.utf8)
             return withUnsafeBytes(of: UInt32(utf8.count).littleEndian, Array.init) + utf8

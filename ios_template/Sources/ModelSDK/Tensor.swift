@@ -2,7 +2,7 @@ import Ort
 
 /// A tensor of numbers or truth values.
 public final class Tensor<Element: TensorElement>: AnyTensor, @unchecked Sendable {
-    private var memory: TensorMemory?
+    private var memory: OrtMemory?
     private var value: OrtValue?
 
     /// Makes a tensor of zeros.
@@ -11,8 +11,9 @@ public final class Tensor<Element: TensorElement>: AnyTensor, @unchecked Sendabl
     public convenience init(shape: [Int]) throws {
         let count = try countElements(
             of: shape, sizeBytes: MemoryLayout<Element>.stride, type: Element.elementType)
-        let memory = TensorMemory(byteCount: count * MemoryLayout<Element>.stride)
+        let memory = OrtMemory(byteCount: count * MemoryLayout<Element>.stride)
         self.init(shape: shape, elementCount: count, memory: memory)
+        reset()
     }
 
     /// Makes a tensor with elements in C order.
@@ -24,10 +25,20 @@ public final class Tensor<Element: TensorElement>: AnyTensor, @unchecked Sendabl
         try write(elements)
     }
 
-    init(shape: [Int], elementCount: Int, memory: TensorMemory, value: OrtValue? = nil) {
+    private init(shape: [Int], elementCount: Int, memory: OrtMemory) {
         self.memory = memory
-        self.value = value
         super.init(elementType: Element.elementType, shape: shape, elementCount: elementCount)
+    }
+
+    /// Takes a value that the runtime made, which no one else uses.
+    init(taking value: OrtValue) throws {
+        let shape = value.shape
+        let bytes = try wrapping("read an output") { try value.withUnsafeBytes { $0 } }
+        // The bytes are the value's, so that they live as long as it.
+        memory = OrtMemory(using: bytes) { _ in withExtendedLifetime(value) {} }
+        self.value = value
+        super.init(
+            elementType: Element.elementType, shape: shape, elementCount: shape.reduce(1, *))
     }
 
     /// Copies all elements out, in C order.
@@ -87,9 +98,7 @@ public final class Tensor<Element: TensorElement>: AnyTensor, @unchecked Sendabl
         if let value { return value }
         guard let memory else { throw closed() }
         let made = try wrapping("make the tensor \(description)") {
-            try OrtValue(
-                elementType: elementType.native, shape: shape, memory: memory.bytes,
-                keepingAlive: memory)
+            try OrtValue(memory, elementType: elementType.native, shape: shape)
         }
         value = made
         return made
@@ -105,7 +114,7 @@ public final class Tensor<Element: TensorElement>: AnyTensor, @unchecked Sendabl
         start.initializeMemory(as: UInt8.self, repeating: 0, count: bytes.count)
     }
 
-    override func encoded() throws -> [UInt8] { Array(try contents()) }
+    override func encode() throws -> [UInt8] { Array(try contents()) }
 
     override func decode(_ bytes: UnsafeRawBufferPointer) throws {
         let own = try contents()
@@ -153,30 +162,4 @@ extension Tensor where Element == Float {
     ///
     /// - Throws: ``SDKError/closed(_:)`` or ``SDKError/busy(_:)``.
     public func floats() throws -> [Float] { try elements() }
-}
-
-/// Memory of a tensor; it lives as long as something refers to it.
-final class TensorMemory: @unchecked Sendable {
-    /// Of a cache line, which suits vector instructions.
-    private static let alignment = 64
-
-    let bytes: UnsafeMutableRawBufferPointer
-    private let owner: AnyObject?
-
-    /// Allocates zeros.
-    init(byteCount: Int) {
-        bytes = .allocate(byteCount: byteCount, alignment: Self.alignment)
-        if byteCount > 0 { bytes.initializeMemory(as: UInt8.self, repeating: 0) }
-        owner = nil
-    }
-
-    /// Refers to memory that `owner` keeps.
-    init(_ bytes: UnsafeMutableRawBufferPointer, keptBy owner: AnyObject) {
-        self.bytes = bytes
-        self.owner = owner
-    }
-
-    deinit {
-        if owner == nil { bytes.deallocate() }
-    }
 }
