@@ -5,6 +5,7 @@ from __future__ import annotations
 from ortlab.devices.virtual.iphone.faults import IPhoneFaults
 from ortlab.devices.virtual.iphone.phone import VirtualIPhone
 from ortlab.devices.virtual.iphone.runner_bundles import runner_bundle
+from ortlab.devices.virtual.iphone.session import known_to_clients, open_virtual_iphone
 from ortlab.devices.virtual.iphone.spec import VirtualIPhoneSpec
 from ortlab.devices.virtual.iphone.usbmux import VirtualUsbmux
 
@@ -13,5 +14,7 @@ __all__ = [
     "VirtualIPhone",
     "VirtualIPhoneSpec",
     "VirtualUsbmux",
+    "known_to_clients",
+    "open_virtual_iphone",
     "runner_bundle",
 ]

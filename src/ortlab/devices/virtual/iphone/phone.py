@@ -48,6 +48,7 @@ from ortlab.devices.virtual.iphone.processes import (
     ProcessTable,
     RunningProcess,
 )
+from ortlab.devices.virtual.iphone.properties import property_values
 from ortlab.devices.virtual.iphone.runner_bundles import launcher_command
 from ortlab.devices.virtual.iphone.services import Service, WatchedStream
 from ortlab.devices.virtual.iphone.spec import VirtualIPhoneSpec
@@ -109,7 +110,7 @@ class VirtualIPhone:
         self._given_directory = directory
         self._directory: Path | None = None
         self._mux = mux
-        self._name = self.spec.name
+        self.name = self.spec.name
         self._developer_mode = self.spec.developer_mode
         self._image_mounted = self.spec.image_mounted
         self.trusting = self.spec.paired
@@ -252,24 +253,12 @@ class VirtualIPhone:
 
     def values(self, domain: str) -> Mapping[str, Any] | None:
         """Return lockdown's properties of a domain, or None; the empty name is the default one."""
-        makers: dict[str, Callable[[], Mapping[str, Any]]] = {
-            "": self._default_values,
-            "com.apple.disk_usage": self._disk_usage,
-            "com.apple.disk_usage.factory": self._disk_usage,
-            "com.apple.mobile.battery": self._battery_values,
-            "com.apple.mobile.chaperone": dict,
-            "com.apple.mobile.iTunes": dict,
-        }
-        if self.spec.version[0] >= 16:
-            mode = {"DeveloperModeStatus": self.developer_mode}
-            makers["com.apple.security.mac.amfi"] = lambda: mode
-        make = makers.get(domain)
-        return None if make is None else make()
+        return property_values(self, domain)
 
     def set_value(self, domain: str, key: str, value: object) -> None:
         """Change a property; only the phone's name can be."""
         if not domain and key == "DeviceName":
-            self._name = str(value)
+            self.name = str(value)
 
     # -------------------------------------------------------------------------- connections
 
@@ -459,52 +448,6 @@ class VirtualIPhone:
                 handler=lambda s: serve_instruments(self, s), needs_image=True
             )
         return services
-
-    def _default_values(self) -> dict[str, Any]:
-        spec = self.spec
-        return {
-            "ActivationState": "Activated",
-            "BuildVersion": spec.build_version,
-            "CPUArchitecture": spec.architecture,
-            "ChipID": spec.chip_id,
-            "DeviceClass": "iPhone",
-            "DeviceName": self._name,
-            "DevicePublicKey": self.pairings.public_key,
-            "HardwareModel": spec.board,
-            "ModelNumber": "MVRT1",
-            "OrtlabVirtual": True,
-            "PasswordProtected": self.locked,
-            "ProductName": "iPhone OS",
-            "ProductType": spec.product,
-            "ProductVersion": spec.ios_version,
-            "SerialNumber": "VIRTUAL0001",
-            "TimeIntervalSince1970": time.time(),
-            "TotalDiskCapacity": spec.storage_bytes,
-            "UniqueChipID": spec.unique_chip_id,
-            "UniqueDeviceID": spec.udid,
-            "WiFiAddress": "02:00:00:00:00:01",
-        }
-
-    def _disk_usage(self) -> dict[str, Any]:
-        free = self.storage.free_bytes
-        return {
-            "AmountDataAvailable": free,
-            "TotalDataAvailable": free,
-            "TotalDataCapacity": self.spec.storage_bytes,
-            "TotalDiskCapacity": self.spec.storage_bytes,
-        }
-
-    def _battery_values(self) -> dict[str, Any]:
-        percent, charging = self.battery_percent, self.power.charging
-        return {
-            "BatteryCurrentCapacity": percent,
-            "BatteryIsCharging": charging and percent < 100,
-            "ExternalChargeCapable": charging,
-            "ExternalConnected": charging,
-            "FullyCharged": percent >= 100,
-            "GasGaugeCapability": True,
-            "HasBattery": True,
-        }
 
     def _remove_directory(self) -> None:
         if self._given_directory is None and self._directory is not None:
