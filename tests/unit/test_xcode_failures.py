@@ -119,3 +119,16 @@ def test_whatever_is_printed_there_is_a_cause(log: str) -> None:
 
 def test_nothing_printed_is_said_so() -> None:
     assert explain_xcode_failure("").cause == "it printed nothing"
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        'could not find compatible versions for pod "a"\n' * 20_000,
+        ": " * 500_000,
+        "a.swift" * 140_000,
+        "/p/a.swift:1:1: error: x\n" * 40_000,
+    ],
+)
+def test_a_long_log_has_a_short_cause(log: str) -> None:
+    assert len(explain_xcode_failure(log).cause) < 600

@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 Match = re.Match[str]
+
+_LONGEST_CAUSE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,11 @@ def explain_by(rules: Sequence[Rule], log: str, own_words: Callable[[str], str])
     for item in rules:
         if found := item.pattern.search(text):
             return item.explain(found)
-    return BuildFailure(cause=own_words(text), next_step=None)
+    return BuildFailure(cause=_short(own_words(text)), next_step=None)
+
+
+def _short(cause: str) -> str:
+    return cause if len(cause) <= _LONGEST_CAUSE else f"{cause[:_LONGEST_CAUSE]}…"
 
 
 def last_line(text: str) -> str:

@@ -174,7 +174,7 @@ _RULES: Final = (
         "mend it, or take the one that ortlab generate writes into a new directory",
     ),
     rule(
-        r"could not find compatible versions for pod \"(?P<pod>[^\"]+)\"(?P<rest>[\s\S]*?)"
+        r"could not find compatible versions for pod \"(?P<pod>[^\"]+)\"[\s\S]{0,2000}?"
         r"required a higher minimum deployment target",
         "the pod {pod} asks for a newer iOS than the project is made for",
         f"raise IPHONEOS_DEPLOYMENT_TARGET in {_SETTINGS}, or choose an older ONNX Runtime",
