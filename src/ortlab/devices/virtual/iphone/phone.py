@@ -39,6 +39,7 @@ from ortlab.devices.virtual.iphone.lockdown import (
     LOCKDOWN,
     LOCKDOWN_PORT,
     TLS_DEADLINE_S,
+    TUNNEL_SERVICE,
     LockdownSession,
 )
 from ortlab.devices.virtual.iphone.pairing import PairingStore
@@ -50,6 +51,7 @@ from ortlab.devices.virtual.iphone.processes import (
 )
 from ortlab.devices.virtual.iphone.properties import property_values
 from ortlab.devices.virtual.iphone.runner_bundles import launcher_command
+from ortlab.devices.virtual.iphone.service_discovery import ServiceDiscovery
 from ortlab.devices.virtual.iphone.services import Service, WatchedStream
 from ortlab.devices.virtual.iphone.spec import VirtualIPhoneSpec
 from ortlab.devices.virtual.iphone.storage import Storage
@@ -59,6 +61,7 @@ from ortlab.devices.virtual.iphone.streams import (
     Stream,
     StreamClosedError,
 )
+from ortlab.devices.virtual.iphone.tunnel import serve_tunnel
 from ortlab.devices.virtual.iphone.usbmux import VirtualUsbmux
 from ortlab.devices.virtual.power import Power, ThermalStatus, thermal_threshold_c
 from ortlab.devices.virtual.programs import BenchmarkProgram
@@ -322,6 +325,11 @@ class VirtualIPhone:
         finally:
             stream.close()
 
+    def serve_trusted_lockdown(self, stream: Stream) -> None:
+        """Serve lockdown to a computer that came through a tunnel; only inside :meth:`serve`."""
+        assert isinstance(stream, WatchedStream)
+        LockdownSession(self, stream, trusted=True).serve()
+
     def pull(self, *, stays_out: bool) -> None:
         """Pull the cable because a fault says so; see :class:`CablePulled`."""
         self.unplug()
@@ -446,6 +454,10 @@ class VirtualIPhone:
         if self.spec.version[0] < 17:
             services[INSTRUMENTS_SERVICE] = Service(
                 handler=lambda s: serve_instruments(self, s), needs_image=True
+            )
+        if self.spec.has_tunnel:
+            services[TUNNEL_SERVICE] = Service(
+                handler=lambda s: serve_tunnel(self, s, ServiceDiscovery(self)), in_tunnel=False
             )
         return services
 
