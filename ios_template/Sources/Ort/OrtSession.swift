@@ -55,13 +55,28 @@ public final class OrtSession: @unchecked Sendable {
     ///
     /// - Throws: ``OrtError`` with the runtime's reason.
     public convenience init(bytes: OrtMemory, options: OrtSessionOptions) throws {
+        try self.init(UnsafeRawBufferPointer(bytes.bytes), options: options, keeping: bytes)
+    }
+
+    /// Creates a session from a model's bytes, which the runtime copies.
+    ///
+    /// - Throws: ``OrtError`` with the runtime's reason.
+    public convenience init(
+        copying bytes: UnsafeRawBufferPointer, options: OrtSessionOptions
+    ) throws {
+        try self.init(bytes, options: options, keeping: nil)
+    }
+
+    private convenience init(
+        _ bytes: UnsafeRawBufferPointer, options: OrtSessionOptions, keeping memory: OrtMemory?
+    ) throws {
         let environment = try OrtEnvironment.shared()
         let api = environment.api
         let handle = try api.make {
             api.functions.pointee.CreateSessionFromArray(
-                environment.handle, bytes.bytes.baseAddress, bytes.bytes.count, options.handle, &$0)
+                environment.handle, bytes.baseAddress, bytes.count, options.handle, &$0)
         }
-        try self.init(handle: handle, api: api, options: options, bytes: bytes)
+        try self.init(handle: handle, api: api, options: options, bytes: memory)
     }
 
     private init(

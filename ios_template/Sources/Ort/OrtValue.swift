@@ -126,24 +126,29 @@ public final class OrtValue {
     ///
     /// - Throws: ``OrtError`` where it is no tensor of strings.
     public func strings() throws -> [String] {
+        try stringBytes().map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// Returns the bytes of each string, which the runtime does not check to be UTF-8.
+    ///
+    /// - Throws: ``OrtError`` where it is no tensor of strings.
+    public func stringBytes() throws -> [ArraySlice<UInt8>] {
         guard elementType == .string else {
             throw OrtError(code: .invalidArgument, message: "the value is no tensor of strings")
         }
         let count = elementCount
+        if count == 0 { return [] }
         var byteCount = 0
         try api.check(api.functions.pointee.GetStringTensorDataLength(handle, &byteCount))
         var bytes = [UInt8](repeating: 0, count: byteCount)
         var starts = [Int](repeating: 0, count: count)
-        if count == 0 { return [] }
         try bytes.withUnsafeMutableBytes { buffer in
             try api.check(
                 api.functions.pointee.GetStringTensorContent(
                     handle, buffer.baseAddress, byteCount, &starts, count))
         }
-        return (0..<count).map { index in
-            let end = index + 1 < count ? starts[index + 1] : byteCount
-            return String(decoding: bytes[starts[index]..<end], as: UTF8.self)
-        }
+        starts.append(byteCount)
+        return (0..<count).map { bytes[starts[$0]..<starts[$0 + 1]] }
     }
 }
 

@@ -1,4 +1,0 @@
-import Ort
-
-/// Version of the runtime.
-public let runtimeVersion = OrtRuntime.version
