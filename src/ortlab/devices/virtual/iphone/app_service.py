@@ -204,7 +204,8 @@ class AppService:
     def _stream_apps(self, message: XpcMessage) -> None:
         apps = [_described(app) for app in self._phone.apps.all()]
         pushed: dict[str, Any] = {"pushing": {"elements": apps}}
-        for status in (pushed, {"finishStreaming": {}}):
+        finished: dict[str, Any] = {"finishStreaming": {}}
+        for status in (pushed, finished):
             self._connection.reply(message, {_STREAM_STATUS: status})
 
 
