@@ -52,7 +52,9 @@ final class Block {
         let load = LoadMeter(platform)
         readMemory(.baseline)
         try start()
-        let inputs = try request.inputs.map { (name: $0.name, value: try readInput($0, from: base)) }
+        let inputs = try request.inputs.map {
+            (name: $0.name, value: try readInput($0, from: base))
+        }
         readMemory(.environment)
         result.conditionsBefore = platform.conditions(busyFraction: nil)
         try runSession(inputs)

@@ -66,7 +66,8 @@
         public func memory() -> [MemoryFigure] {
             let status = kilobyteFields("/proc/self/status")
             let rollup = kilobyteFields("/proc/self/smaps_rollup")
-            let named = statusMetrics.map { ($0, status[$0]) } + rollupMetrics.map { ($0, rollup[$0]) }
+            let named =
+                statusMetrics.map { ($0, status[$0]) } + rollupMetrics.map { ($0, rollup[$0]) }
             var figures = named.compactMap { metric, byteCount in
                 byteCount.map { MemoryFigure(metric: metric, isPeak: false, byteCount: $0) }
             }

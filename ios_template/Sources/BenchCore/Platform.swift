@@ -135,7 +135,9 @@ struct LoadMeter {
 
     /// The share, 0 to 1, or nil where the platform does not tell.
     var busyFraction: Double? {
-        guard let before, let now = platform.cpuTimes(), now.total > before.total else { return nil }
+        guard let before, let now = platform.cpuTimes(), now.total > before.total else {
+            return nil
+        }
         let others = (now.busy - before.busy) - (now.own - before.own)
         return min(1, max(0, others / (now.total - before.total)))
     }

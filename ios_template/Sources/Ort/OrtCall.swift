@@ -22,11 +22,12 @@ public final class OrtCall {
     ///   - outputs: The outputs that are wanted, and the tensor into which the runtime writes each;
     ///     nil where the runtime makes one at each run. All of the model's, made at each run, by
     ///     default.
-    /// - Throws: ``OrtError`` where C cannot take a name.
+    /// - Throws: ``OrtError`` where an input of the model is missing, or C cannot take a name.
     public init(
         _ session: OrtSession, inputs: [(name: String, value: OrtValue)],
         outputs: [(name: String, value: OrtValue?)]? = nil
     ) throws {
+        try checkComplete(inputs.map(\.name), session)
         let wanted = outputs ?? session.outputs.map { ($0.name, nil) }
         inputNames = try CTexts(inputs.map(\.name))
         outputNames = try CTexts(wanted.map(\.name))
@@ -94,5 +95,15 @@ public final class OrtCall {
         releaseOutputs()
         boundOutputs[index] = value
         outputs[index] = value?.handle
+    }
+}
+
+/// The runtime itself goes on without an input until an operator reads it.
+private func checkComplete(_ names: [String], _ session: OrtSession) throws {
+    for input in session.inputs {
+        if !names.contains(where: { $0.utf8.elementsEqual(input.name.utf8) }) {
+            let message = "the model's input \(input.name.debugDescription) is missing"
+            throw OrtError(code: .invalidArgument, message: message)
+        }
     }
 }
