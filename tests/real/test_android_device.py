@@ -24,7 +24,7 @@ from adb_server import adb_programs, own_adb
 from ortlab.devices.android import AndroidDevice, AndroidOptions, Limits, phone_findings
 from ortlab.devices.android.adb import AdbServer
 from ortlab.devices.android.files import FILES
-from ortlab.devices.android.journal import changes_left
+from ortlab.devices.journal import changes_left
 from ortlab.devices.virtual import KotlinCore, VirtualAndroidPhone, VirtualPhoneSpec
 from ortlab.devices.virtual.android import faults as fault
 from ortlab.devices.virtual.android.faults import Faults

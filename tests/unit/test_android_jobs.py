@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ortlab.devices.android.apps import check_application_id
-from ortlab.devices.android.files import FILES, PhoneFiles, external_data, phone_name
+from ortlab.devices.android.files import FILES, PhoneFiles
 from ortlab.devices.android.jobs import _named_files, lay_out, make_job
 from ortlab.devices.android.quoting import command_line
+from ortlab.devices.file_sets import external_data, phone_name
 from ortlab.errors import UsageError
 from ortlab.wire import BlockRequest, ModelReference, Purpose, SessionSettings, TensorFile
 
@@ -82,7 +83,7 @@ def test_external_data_comes_along(tmp_path: Path, files: PhoneFiles) -> None:
     assert [path.name for path in found] == ["model.onnx.data", "model.onnx_data_1"]
     job = make_job(request(tmp_path), APP, None, files.describe)
     (model,) = job.file_sets
-    remote = model.remote_paths()
+    remote = model.paths_under(FILES)
     assert [Path(path).name for path in remote] == [
         "model.onnx",
         "model.onnx.data",
@@ -105,7 +106,7 @@ def test_hostile_names_stay_one_argument(tmp_path: Path, files: PhoneFiles, name
     (tmp_path / name).write_bytes(b"model")
     job = make_job(request(tmp_path, name, block_id=name), APP, None, files.describe)
     assert Path(job.request.model.path).name == name
-    (path,) = job.file_sets[0].remote_paths()
+    (path,) = job.file_sets[0].paths_under(FILES)
     assert shlex.split(command_line(("sha256sum", path))) == ["sha256sum", path]
     assert "/" not in job.remote_directory.removeprefix(f"/sdcard/Android/media/{APP}/blocks/")
     assert shlex.split(command_line(job.command()))[6] == job.remote_request

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ortlab.devices.android.journal import Change, InstalledApp, Journal, changes_left
+from ortlab.devices.journal import Change, InstalledApp, Journal, changes_left
 from ortlab.errors import DeviceNotReadyError, StorageError
 
 STAY_ON = Change(setting="stay_on", before="0", ours="7")
@@ -63,7 +63,7 @@ def test_a_damaged_journal_is_not_passed_over(tmp_path: Path) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
 def test_no_serial_leaves_the_directory(serial: str) -> None:
-    from ortlab.devices.android.journal import _path
+    from ortlab.devices.journal import _path
 
     root = Path("/state")
     assert _path(root, serial).parent == root / "android"

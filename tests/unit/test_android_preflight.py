@@ -8,15 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ortlab.devices.android.preflight import (
-    CoolDown,
-    Limits,
-    Readiness,
-    check_fits,
-    check_ready,
-    findings,
-)
+from ortlab.devices.android.preflight import check_fits, findings, warmth_of
 from ortlab.devices.android.properties import Battery, PhoneFacts, PhoneStatus
+from ortlab.devices.readiness import CoolDown, Limits, Readiness, check_ready
 from ortlab.doctor import State
 from ortlab.domain import AppPlatform, BuiltApp
 from ortlab.errors import DeviceNotReadyError, InstallError
@@ -145,9 +139,14 @@ class Story:
     def read(self) -> PhoneStatus:
         return next(self._next, self.statuses[-1])
 
-    def cool_down(self, limits: Limits) -> CoolDown:
+    def cool_down(self, limits: Limits) -> CoolDown[PhoneStatus]:
         return CoolDown(
-            limits, read=self.read, say=self.said.append, clock=lambda: self.now, sleep=self.sleep
+            limits,
+            read=self.read,
+            warmth=warmth_of,
+            say=self.said.append,
+            clock=lambda: self.now,
+            sleep=self.sleep,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ortlab.devices.android.device import AndroidDevice, AndroidOptions
 from ortlab.devices.android.opening import attached_phones, open_android, phone_findings
-from ortlab.devices.android.preflight import Limits, PhoneFinding, Readiness
+from ortlab.devices.readiness import Limits, PhoneFinding, Readiness
 
 __all__ = [
     "AndroidDevice",

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ortlab.devices.android.asking import Words, answers, questions
-from ortlab.devices.android.files import FILES, FileSet
+from ortlab.devices.android.files import FILES
 from ortlab.devices.android.instrumentation import SUCCESS_CODE, InstrumentationReport
 from ortlab.devices.android.jobs import ACTIVITY, Job, lay_out, make_job, pull_answer
 from ortlab.devices.answers import RESULT, BadAnswerError, read_result
+from ortlab.devices.file_sets import FileSet
 from ortlab.errors import DeviceError, DeviceTimeoutError
 from ortlab.wire import (
     BlockRequest,

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ortlab.devices.android.journal import InstalledApp, Journal
 from ortlab.devices.android.preflight import check_fits
 from ortlab.devices.android.properties import InstalledPackage, PhoneFacts, read_package
+from ortlab.devices.journal import InstalledApp, Journal
 from ortlab.domain import AppPlatform, BuiltApp
 from ortlab.errors import DeviceError, InstallError, UsageError
 

@@ -29,18 +29,13 @@ from ortlab.devices.android.jobs import (
     pull_answer,
     pull_progress,
 )
-from ortlab.devices.android.journal import Journal
-from ortlab.devices.android.preflight import (
-    LEAST_FREE_BYTES,
-    CoolDown,
-    Limits,
-    check_ready,
-    findings,
-)
+from ortlab.devices.android.preflight import LEAST_FREE_BYTES, findings, warmth_of
 from ortlab.devices.android.properties import PhoneFacts, PhoneStatus
 from ortlab.devices.android.questions import ask_conditions, ask_facts, ask_status
 from ortlab.devices.android.settings import Settings
 from ortlab.devices.answers import BadAnswerError, last_stage, read_result
+from ortlab.devices.journal import Journal
+from ortlab.devices.readiness import CoolDown, Limits, check_ready
 from ortlab.domain import Arm, BuiltApp, DeviceInfo, DeviceKind
 from ortlab.errors import (
     DeviceError,
@@ -140,7 +135,9 @@ class AndroidDevice:
             raise
         self._files = PhoneFiles(phone, say)
         self._apps = PhoneApps(phone, self._facts, self._journal, say)
-        self._cool_down = CoolDown(options.limits, read=lambda: ask_status(phone)[0], say=say)
+        self._cool_down = CoolDown(
+            options.limits, read=lambda: ask_status(phone)[0], warmth=warmth_of, say=say
+        )
         self._runtimes: dict[str, RuntimeFacts] = {}
         self._opened_apks: dict[str, BuiltApp] = {}
         self._prepared = False

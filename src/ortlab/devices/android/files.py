@@ -6,21 +6,19 @@ cannot list it, so it is given whole paths.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ortlab.devices.android.asking import joined
 from ortlab.devices.android.properties import hash_lines
+from ortlab.devices.file_sets import Digests, FileHashes, FileSet
 from ortlab.errors import (
     DeviceError,
     DeviceLostError,
     DeviceNotReadyError,
     DeviceTimeoutError,
-    StorageError,
 )
 
 if TYPE_CHECKING:
@@ -37,71 +35,6 @@ _QUESTION_DEADLINE_S: Final = 120.0
 _PUSH_LEAST_S: Final = 60.0
 _SLOWEST_BYTES_PER_S: Final = 1 << 20
 _TOLD_BYTES: Final = 8 << 20
-_LONGEST_NAME_BYTES: Final = 120
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Digests:
-    """Of one file, hexadecimal; Android before 8.0 can compute MD5 only."""
-
-    sha256: str
-    md5: str
-
-    def by(self, program: str) -> str:
-        """Return the digest that a program of the phone prints."""
-        return self.sha256 if program == _SHA256 else self.md5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileSet:
-    """Files that must lie side by side: a model with its external data, or one input.
-
-    Attributes:
-        paths: On this machine; the first is the one that is named in a request.
-        sha256: Of the content and names together; names the directory on the phone.
-        digests: Of the content of each path.
-        stamp: Sizes and times of the files when they were read.
-    """
-
-    paths: tuple[Path, ...]
-    sha256: str
-    digests: tuple[Digests, ...]
-    stamp: tuple[tuple[int, int], ...]
-
-    @property
-    def size_bytes(self) -> int:
-        """Of all files."""
-        return sum(size for size, _ in self.stamp)
-
-    def remote_paths(self) -> tuple[str, ...]:
-        """Return where each file is on the phone."""
-        return tuple(f"{FILES}/{self.sha256}/{phone_name(path.name)}" for path in self.paths)
-
-
-def phone_name(name: str) -> str:
-    """Return a file's name on the phone: its own, unless it is too long or not plain text.
-
-    External data is found by its name, so a name is only changed where a phone cannot take it.
-    """
-    sound = name.isprintable() and len(name.encode(errors="replace")) <= _LONGEST_NAME_BYTES
-    if sound and not name.startswith("."):
-        return name
-    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:16]
-    suffix = Path(name).suffix
-    return digest + (suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,8}", suffix) else "")
-
-
-def external_data(model: Path) -> tuple[Path, ...]:
-    """Return the files beside a model that its name says are its external data.
-
-    Exporters write them as ``model.onnx.data``, ``model.onnx_data`` and ``model.onnx_data_1``.
-    """
-    pattern = re.compile(re.escape(model.name) + r"[._]data([._]?\d+)?")
-    try:
-        found = [path for path in model.parent.iterdir() if pattern.fullmatch(path.name)]
-    except OSError:
-        return ()
-    return tuple(sorted(path for path in found if path.is_file()))
 
 
 class PhoneFiles:
@@ -115,28 +48,10 @@ class PhoneFiles:
     def __init__(self, phone: AdbPhone, say: Callable[[str], None]) -> None:
         self._phone = phone
         self._say = say
-        self._known: dict[tuple[Path, ...], FileSet] = {}
+        self.describe = FileHashes().describe
         self._verified: set[str] = set()
         self._doubted: set[str] = set()
         self._program: str | None = None
-
-    def describe(self, paths: Sequence[Path]) -> FileSet:
-        """Hash files; those that did not change since they were hashed are not read again.
-
-        Raises:
-            StorageError: One cannot be read.
-        """
-        key = tuple(paths)
-        try:
-            stamp = tuple((state.st_size, state.st_mtime_ns) for state in map(Path.stat, paths))
-            known = self._known.get(key)
-            if known is None or known.stamp != stamp:
-                known = _described(key, stamp)
-                self._known[key] = known
-        except OSError as error:
-            message = f"cannot read {error.filename or paths[0]}: {error.strerror or error}"
-            raise StorageError(message) from error
-        return known
 
     def ensure(self, sets: Sequence[FileSet]) -> None:
         """See that files are on the phone, with the content they have here.
@@ -197,7 +112,7 @@ class PhoneFiles:
 
     def _is_there(self, item: FileSet) -> bool:
         """Whether the phone has all files of a set, by its own checksum."""
-        paths = item.remote_paths()
+        paths = item.paths_under(FILES)
         for program in (self._program,) if self._program else (_SHA256, _MD5):
             done = self._phone.shell(program, *paths, deadline_s=_hash_deadline_s(item))
             found = hash_lines(done.stdout)
@@ -214,7 +129,7 @@ class PhoneFiles:
             self._say(f"sending {item.paths[0].name} ({size}) to {self._phone.serial}")
         programs_check = len(item.paths) == 1 and item.size_bytes >= _TOLD_BYTES
         verify = not programs_check or item.sha256 in self._doubted
-        for file in zip(item.paths, item.remote_paths(), item.digests, strict=True):
+        for file in zip(item.paths, item.paths_under(FILES), item.digests, strict=True):
             try:
                 self._push(*file, verify=verify)
             except (DeviceLostError, DeviceTimeoutError):
@@ -233,26 +148,6 @@ class PhoneFiles:
         deadline_s = _PUSH_LEAST_S + path.stat().st_size / _SLOWEST_BYTES_PER_S
         known = {"sha256": digests.sha256, "md5": digests.md5}
         self._phone.push(path, remote, deadline_s=deadline_s, verify=verify, checksums=known)
-
-
-def _described(paths: tuple[Path, ...], stamp: tuple[tuple[int, int], ...]) -> FileSet:
-    digests = tuple(_hashes(path) for path in paths)
-    if len(paths) == 1:
-        sha256 = digests[0].sha256
-    else:
-        pairs = zip(digests, paths, strict=True)
-        lines = [f"{item.sha256} {path.name!r}" for item, path in pairs]
-        sha256 = hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
-    return FileSet(paths=paths, sha256=sha256, digests=digests, stamp=stamp)
-
-
-def _hashes(path: Path) -> Digests:
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            sha256.update(chunk)
-            md5.update(chunk)
-    return Digests(sha256=sha256.hexdigest(), md5=md5.hexdigest())
 
 
 def _hash_deadline_s(item: FileSet) -> float:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ortlab.devices.android.channel import Buffer, Channel
-from ortlab.devices.android.local_files import size_bytes
 from ortlab.devices.android.quoting import command_line, quoted
 from ortlab.devices.android.sync import Source
+from ortlab.devices.local_files import size_bytes
 from ortlab.errors import InstallError
 
 _CHUNK_BYTES = 1 << 20

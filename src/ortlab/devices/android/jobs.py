@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ortlab import codec
-from ortlab.devices.android.files import FILES, REQUESTS, FileSet, external_data, phone_name
+from ortlab.devices.android.files import FILES, REQUESTS
 from ortlab.devices.android.quoting import command_line
 from ortlab.devices.answers import PROGRESS, RESULT
+from ortlab.devices.file_sets import FileSet, external_data, phone_name
 from ortlab.errors import DeviceError, DeviceLostError, DeviceTimeoutError, StorageError
 from ortlab.wire import BlockRequest
 
@@ -87,7 +88,7 @@ def make_job(
             return f"{FILES}/none/{phone_name(here.name)}"
         item = describe((here, *(external_data(here) if with_data else ())))
         sets.append(item)
-        return item.remote_paths()[0]
+        return item.paths_under(FILES)[0]
 
     model = replace(
         request.model, path=moved(request.model.path, with_data=True), custom_op_library=library

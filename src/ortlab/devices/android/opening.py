@@ -14,9 +14,10 @@ from ortlab.devices.android.attached import (
     not_ready,
 )
 from ortlab.devices.android.device import AndroidDevice, AndroidOptions
-from ortlab.devices.android.journal import changes_left
-from ortlab.devices.android.preflight import Limits, PhoneFinding, Readiness, findings
+from ortlab.devices.android.preflight import findings
 from ortlab.devices.android.questions import ask_facts, ask_status
+from ortlab.devices.journal import changes_left
+from ortlab.devices.readiness import Limits, PhoneFinding, Readiness
 from ortlab.domain import BuiltApp
 from ortlab.errors import OrtlabError, UsageError
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ortlab.devices.android import installing, local_files
+from ortlab.devices import local_files
+from ortlab.devices.android import installing
 from ortlab.devices.android.attached import AttachedPhone, PhoneState, is_address, not_ready
 from ortlab.devices.android.channel import (
     CALL_ERRORS,

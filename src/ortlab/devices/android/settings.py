@@ -16,9 +16,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ortlab.devices.android.asking import THEN, Words, joined
-from ortlab.devices.android.journal import Change, Journal
 from ortlab.devices.android.properties import PhoneFacts, PhoneStatus
 from ortlab.devices.android.quoting import Raw
+from ortlab.devices.journal import Change, Journal
 from ortlab.errors import DeviceError, DeviceLostError, DeviceNotReadyError, DeviceTimeoutError
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from urllib.parse import quote
 from ortlab import codec
 from ortlab.errors import DeviceNotReadyError, StorageError
 
-_DIRECTORY: Final = "android"
+ANDROID: Final = "android"
+IOS: Final = "ios"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +44,15 @@ class InstalledApp:
 
     Attributes:
         sha256: Over its files.
-        version_code: As the phone said after the install.
+        version_code: As the phone said after the install, where it does.
         last_update_time: Likewise; another one means that somebody else installed since.
+        place: Where the phone keeps it, where it tells; another one means the same.
     """
 
     sha256: str
-    version_code: int | None
-    last_update_time: str | None
+    version_code: int | None = None
+    last_update_time: str | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +76,15 @@ class Journal:
     Args:
         state_directory: Where ortlab keeps its state.
         serial: Of the phone.
+        platform: Whose phones are kept together.
 
     Raises:
         DeviceNotReadyError: Another process uses the phone.
         StorageError: The record cannot be read or written.
     """
 
-    def __init__(self, state_directory: Path, serial: str) -> None:
-        self.path = _path(state_directory, serial)
+    def __init__(self, state_directory: Path, serial: str, *, platform: str = ANDROID) -> None:
+        self.path = _path(state_directory, serial, platform)
         with _told(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
@@ -157,8 +161,8 @@ def changes_left(state_directory: Path, serial: str) -> tuple[str, ...]:
     return tuple(change.setting for change in record.changes)
 
 
-def _path(state_directory: Path, serial: str) -> Path:
-    return state_directory / _DIRECTORY / f"{quote(serial, safe='')}.json"
+def _path(state_directory: Path, serial: str, platform: str = ANDROID) -> Path:
+    return state_directory / platform / f"{quote(serial, safe='')}.json"
 
 
 def _lock(descriptor: int, serial: str) -> None:
