@@ -195,7 +195,7 @@ class FileConduit:
         Raises:
             PermissionError: It is outside of what the other side may see.
         """
-        inside = os.path.normpath("/" + os.fsdecode(name.rstrip(b"\0")))
+        inside = os.path.normpath("/" + os.fsdecode(name.rstrip(b"\0")).lstrip("/"))
         path = self._root / inside.lstrip("/")
         real = path.parent.resolve() if inside != "/" else self._root
         allowed = self._root if self._only is None else self._root / self._only

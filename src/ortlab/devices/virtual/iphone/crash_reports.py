@@ -139,7 +139,14 @@ class CrashReports:
                 "byPid": death.process.pid,
             },
             "faultingThread": 0,
-            "threads": [{"id": 1, "triggered": True, "frames": []}],
+            "threads": [
+                {
+                    "id": 1,
+                    "triggered": True,
+                    "frames": [],
+                    "threadState": {"flavor": "ARM_THREAD_STATE64", "x": []},
+                }
+            ],
             "usedImages": [],
             "asi": {app.name: death.said.strip().splitlines()[-20:]},
         }
