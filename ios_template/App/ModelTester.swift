@@ -69,7 +69,9 @@ final class ModelTester: @unchecked Sendable {
     ) throws -> RunAnswer {
         let session = try open(model, choices)
         let inputs = try makeInputs(for: model, pictures: pictures)
-        defer { inputs.values.forEach { $0.close() } }
+        defer {
+            for tensor in inputs.values { tensor.close() }
+        }
         try session.reset()
         let (firstRun, outputs) = try timed {
             let results = try session.run(inputs)

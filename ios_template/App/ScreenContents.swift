@@ -20,7 +20,7 @@ struct InputRow: Identifiable, Sendable {
     /// Whether a picture can be chosen for it.
     let takesPicture: Bool
     /// That was chosen.
-    let picture: Picture?
+    let picture: ChosenPicture?
 
     var id: String { name }
 }
@@ -53,6 +53,8 @@ struct OutputRow: Identifiable, Hashable, Sendable {
 struct ScreenContents: Sendable {
     private static let threadCounts = [1, 2, 3, 4, 6, 8]
 
+    /// Name of the chosen model.
+    let title: String
     /// That the app carries.
     let models: [Choice<Int>]
     /// Of the chosen model, the recommended one (nil) first.
@@ -72,6 +74,7 @@ struct ScreenContents: Sendable {
 
     init(models: [ModelDescriptor], model: ModelDescriptor?, state: ScreenState) {
         self.models = models.enumerated().map { Choice(value: $0.offset, name: $0.element.name) }
+        title = model?.name ?? "Model"
         styles = model.map(Self.styles) ?? []
         providers = ProviderChoice.allCases.map { Choice(value: $0, name: Words.name(of: $0)) }
         let processors = ProcessInfo.processInfo.activeProcessorCount
@@ -95,11 +98,14 @@ struct ScreenContents: Sendable {
         model.inputs.map { input in
             let picture = state.pictures[input.name]
             let takesPicture: Bool
-            if case .image = input.kind { takesPicture = true } else { takesPicture = false }
+            switch input.kind {
+            case .image: takesPicture = true
+            case .raw, .scores: takesPicture = false
+            }
             return InputRow(
                 name: input.name, detail: input.description,
-                source: Words.source(of: input, model, picture), takesPicture: takesPicture,
-                picture: picture)
+                source: Words.source(of: input, model, picture?.picture),
+                takesPicture: takesPicture, picture: picture)
         }
     }
 

@@ -20,7 +20,7 @@ struct ScreenState: Sendable {
     /// How to run.
     var choices = Choices()
     /// For inputs of the chosen model, by name.
-    var pictures: [String: Picture] = [:]
+    var pictures: [String: ChosenPicture] = [:]
     /// That is being done.
     var work = Work.nothing
     /// Of the last run that ended well.
@@ -76,7 +76,9 @@ final class Starter {
         for input: String, _ read: @escaping @Sendable () async throws -> Picture
     ) async {
         let chosen = state.choices.model
-        await work(.readingPicture, read) { state, picture in
+        await work(.readingPicture) {
+            try ChosenPicture(await read())
+        } finish: { state, picture in
             if state.choices.model == chosen { state.pictures[input] = picture }
         }
     }
@@ -84,7 +86,8 @@ final class Starter {
     /// Runs the chosen model as chosen; does nothing while other work is under way.
     func run() async {
         guard let model, state.work == .nothing else { return }
-        let (choices, pictures, tester) = (state.choices, state.pictures, tester)
+        let (choices, tester) = (state.choices, tester)
+        let pictures = state.pictures.mapValues(\.picture)
         await work(.running) {
             try await tester.run(model, choices, pictures: pictures)
         } finish: { state, answer in
