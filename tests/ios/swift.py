@@ -122,12 +122,13 @@ def program(path: Path, *arguments: str | Path) -> tuple[str, ...]:
 
 
 def format_lint(paths: Sequence[Path], directory: Path) -> None:
-    """Check files with swift-format's strict rules.
+    """Check files with swift-format's strict rules, in the template's style wherever they are.
 
     Raises:
         SwiftFailedError: There is something to mend.
     """
-    run(["swift", "format", "lint", "--strict", "--recursive", *paths], directory=directory)
+    style = ("--configuration", TEMPLATE / ".swift-format")
+    run(["swift", "format", "lint", "--strict", *style, "--recursive", *paths], directory=directory)
 
 
 def parse(paths: Sequence[Path], directory: Path) -> None:
