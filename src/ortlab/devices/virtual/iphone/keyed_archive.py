@@ -87,7 +87,11 @@ def archive(value: object) -> bytes:
         "$top": {"root": root},
         "$objects": writer.objects,
     }
-    return plistlib.dumps(content, fmt=plistlib.FMT_BINARY)
+    try:
+        return plistlib.dumps(content, fmt=plistlib.FMT_BINARY)
+    except UnicodeEncodeError as error:
+        message = f"a text that no archive can hold: {error}"
+        raise KeyedArchiveError(message) from error
 
 
 def unarchive(content: bytes) -> Any:
@@ -204,6 +208,8 @@ class _Reader:
         if not isinstance(reference, UID):
             return self._plain(reference)
         number = reference.data
+        if number == 0:  # where every archive keeps what stands for nothing
+            return None
         if number in self._read:
             return self._read[number]
         if number in self._open or depth > _DEEPEST:
@@ -222,8 +228,6 @@ class _Reader:
             raise KeyedArchiveError(message) from error
 
     def _value_of(self, stored: Any, depth: int) -> Any:
-        if isinstance(stored, str) and stored == _NULL:
-            return None
         if not isinstance(stored, dict) or "$class" not in stored:
             return self._plain(stored)
         kind = self._class_name(stored["$class"])
