@@ -1,4 +1,4 @@
-"""Models for the generated Kotlin SDK: every element type, shape and kind of name, from a seed."""
+"""Models for the generated SDKs: every element type, shape and kind of name, from a seed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ DIGITS: Final = ("zero", 'o"n$e', "two */", "three\u202e")
 
 def one_type(name: str) -> onnx.ModelProto:
     """Hands a 2×3 tensor of one type on, unchanged, and in a copy of its own."""
-    kind = ONNX_TYPES[name]
+    kind = (ONNX_TYPES | UNSIGNED)[name]
     nodes = [
         helper.make_node("Identity", ["x"], ["y"]),
         helper.make_node("Concat", ["x", "x"], ["twice"], axis=0)
@@ -196,6 +196,11 @@ def sdk_models() -> Mapping[str, onnx.ModelProto]:
         "digits": digits(),
         "counter": counter(),
     }
+
+
+def unsigned_inputs() -> Mapping[str, onnx.ModelProto]:
+    """Models that take what the Java API cannot create, by the name of their file."""
+    return {f"type-{name}": one_type(name) for name in UNSIGNED}
 
 
 KINDS: Final[Mapping[str, Mapping[str, TensorKind]]] = {

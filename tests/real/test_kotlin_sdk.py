@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from models import constant, model, value
-from onnx import TensorProto, helper
-from sdk_models import KINDS, ONNX_TYPES, UNSIGNED, counter, sdk_models
+from sdk_models import ONNX_TYPES, UNSIGNED, sdk_models
+from sdk_prepared import (
+    check_operators,
+    check_outputs,
+    counted,
+    prepared_models,
+    prepared_operators,
+    python_symbols,
+)
 
 from android import sdk, toolchain
-from ortlab.domain import OptimizationStyle, PreparedModel, TargetPlatform
+from ortlab.domain import PreparedModel
 from ortlab.errors import ModelError
-from ortlab.prepare import PrepareOptions, prepare_models
 from ortlab.scaffold.kotlin_sdk import kotlin_sources
 from ortlab.scaffold.sdk_model import ModelForSdk
-from ortlab.tensors import decode, numpy_type, read_tensor, write_tensor
-from ortlab.wire import TensorFile
+from ortlab.tensors import decode
 
 pytestmark = pytest.mark.requires("kotlin")
 
@@ -61,25 +63,6 @@ class Workspace:
         return completed.stdout + completed.stderr
 
 
-def model_for_sdk(prepared: PreparedModel, directory: Path, assets: Path) -> ModelForSdk:
-    """Copy a model's files where the SDK finds them, with a sample of our own where it has none."""
-    inputs = prepared.samples[0].inputs if prepared.samples else made_up(prepared, directory)
-    kinds = KINDS.get(prepared.name, {})
-    hostile = prepared.name == "hostile"
-    return sdk.shipped(prepared, directory, assets, inputs=inputs, kinds=kinds, with_onnx=hostile)
-
-
-def made_up(prepared: PreparedModel, directory: Path) -> tuple[TensorFile, ...]:
-    """Write inputs of shape 2×3 where `prepare` made none, which is so with bfloat16."""
-    tensors = []
-    for index, tensor in enumerate(prepared.original.inputs):
-        numbers: Any = np.random.default_rng(index).integers(0, 2, (2, 3))
-        array = numbers.astype(numpy_type(tensor.element_type))
-        path = f"made-up-{index}.bin"
-        tensors.append(write_tensor(directory / path, tensor.name, array, tensor.element_type))
-    return tuple(replace(tensor, path=Path(tensor.path).name) for tensor in tensors)
-
-
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return build(tmp_path_factory.mktemp("sdk"))
@@ -87,27 +70,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 def build(directory: Path) -> Workspace:
     """Prepare all models, generate their classes, compile them with the SDK and the driver."""
-    sources = []
-    for name, proto in sdk_models().items():
-        path = directory / f"{name}.onnx"
-        onnx.save(proto, path)
-        sources.append(path)
-    options = PrepareOptions(
-        targets=(TargetPlatform.AMD64,),
-        allow_failures=True,
-        configs=False,
-        predictions=False,
-    )
-    summary = prepare_models(sources, directory / "prepared", options)
-    assert not [result.error for result in summary.results if result.error]
-    prepared, models = {}, []
-    for result in summary.results:
-        assert result.prepared
-        assert result.directory
-        prepared[result.source.stem] = result.prepared
-        models.append(model_for_sdk(result.prepared, result.directory, directory / "assets"))
+    prepared, models = prepared_models(sdk_models(), directory)
     sdk.compile_sdk(models, directory, DRIVER)
-    return Workspace(directory=directory, prepared=prepared, models=tuple(models))
+    return Workspace(directory=directory, prepared=prepared, models=models)
 
 
 def test_generated_sources_are_the_same_twice_and_plain_text(workspace: Workspace) -> None:
@@ -165,59 +130,12 @@ def test_outputs_are_those_of_python(
     name: str, workspace: Workspace, outputs: dict[str, dict[str, Any]]
 ) -> None:
     prepared = workspace.prepared[name]
-    directory = workspace.directory / "prepared" / prepared.name
-    if prepared.samples:
-        expected = {t.name: read_tensor(t, directory) for t in prepared.samples[0].outputs}
-    else:
-        expected = reference(workspace, name)
-    actual = outputs[prepared.name]
-    assert list(actual) == list(expected)
-    for tensor, array in expected.items():
-        assert actual[tensor].dtype == array.dtype
-        assert actual[tensor].shape == array.shape
-        if array.dtype.kind == "f":
-            np.testing.assert_allclose(actual[tensor], array, rtol=1e-5, atol=1e-6)
-        else:
-            np.testing.assert_array_equal(actual[tensor], array)
-
-
-def reference(workspace: Workspace, name: str) -> dict[str, Any]:
-    """Run Python's ONNX Runtime on made-up inputs.
-
-    It takes bfloat16 only as bits and gives none: what the model hands on unchanged is its input.
-    """
-    import onnxruntime
-
-    given = next(m for m in workspace.models if m.prepared == workspace.prepared[name])
-    session = onnxruntime.InferenceSession(str(workspace.directory / f"{name}.onnx"))
-    (asset,) = given.sample
-    array = read_tensor(replace(asset.tensor, path=asset.asset_path), workspace.assets)
-    bits = {}
-    if asset.tensor.element_type == "bfloat16":
-        bits = {"y": array}
-        kind = TensorProto.BFLOAT16
-        value = onnxruntime.OrtValue.ortvalue_from_numpy_with_onnx_type(array.view(np.uint16), kind)
-    else:
-        value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
-    feeds = {asset.tensor.name: value}
-    names = [output.name for output in session.get_outputs()]
-    wanted = [name for name in names if name not in bits]
-    found = session.run_with_ort_values(wanted, feeds)
-    answers = bits | {n: answer.numpy() for n, answer in zip(wanted, found, strict=True)}
-    return {name: answers[name] for name in names}
+    check_outputs(prepared, workspace.models, workspace.directory, outputs[prepared.name])
 
 
 def test_a_state_is_carried_through_a_hundred_runs(workspace: Workspace) -> None:
-    import onnxruntime
-
     answered = [float(line) for line in workspace.drive("steps", workspace.assets).split()]
-    session = onnxruntime.InferenceSession(counter().SerializeToString())
-    memory, expected = np.zeros((2, 4), np.float32), []
-    for step in range(100):
-        x = (np.arange(8, dtype=np.float32).reshape(2, 4) - 3) * np.float32(0.125 * (step % 5))
-        y, memory = session.run(None, {"x": x, "memory": memory})
-        expected.append(float(y))
-    np.testing.assert_allclose(answered[:100], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answered[:100], counted(100), rtol=1e-4, atol=1e-5)
     # The driver resets and repeats the first step.
     assert answered[100] == pytest.approx(answered[0])
 
@@ -253,49 +171,13 @@ def test_a_thousand_sessions_leave_no_memory_behind(workspace: Workspace) -> Non
     assert slope_kb / 100 < 0.5, samples
 
 
-def python_symbols() -> dict[str, str]:
-    """Let a library that was made for Python load into another process."""
-    directory, name = map(sysconfig.get_config_var, ("LIBDIR", "INSTSONAME"))
-    python = Path(directory or "") / (name or "none")
-    if not python.is_file() or ".so" not in python.name:
-        pytest.skip("this Python has no shared library, which the operator library needs")
-    return {"LD_PRELOAD": str(python)}
-
-
 @pytest.mark.requires("custom_ops")
 def test_a_library_with_the_models_own_operators_goes_along(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    import onnxruntime_extensions
-
-    rng = np.random.default_rng(0)
-    weight = rng.standard_normal((32, 40)).astype(np.float32)
-    nodes = [
-        helper.make_node("NegPos", ["x"], ["n", "p"], domain="ai.onnx.contrib"),
-        helper.make_node("Sub", ["p", "n"], ["a"]),
-        helper.make_node("MatMul", ["a", "w"], ["y"]),
-    ]
-    x, y = value("x", TensorProto.FLOAT, [4, 32]), value("y", TensorProto.FLOAT, [4, 40])
-    proto = model(nodes, [x], [y], [constant("w", weight)], domains=[("ai.onnx.contrib", 1)])
-    onnx.save(proto, tmp_path / "operators.onnx")
-    library = Path(onnxruntime_extensions.get_library_path())
-    options = PrepareOptions(
-        styles=(OptimizationStyle.FIXED,),
-        targets=(TargetPlatform.AMD64,),
-        custom_op_library=library,
-        configs=False,
-        predictions=False,
-    )
-    (result,) = prepare_models([tmp_path / "operators.onnx"], tmp_path / "p", options).results
-    assert result.prepared
-    assert result.directory
-    path = result.prepared.variants[0].path
-    said = workspace.drive(
-        "operators", result.directory, path, library, environment=python_symbols()
-    )
-    given = (np.arange(128, dtype=np.float32).reshape(4, 32) - 64) / 8
-    found = np.array(said.split(), np.float32).reshape(4, 40)
-    np.testing.assert_allclose(found, np.abs(given) @ weight, rtol=1e-4, atol=1e-4)
+    directory, path, library = prepared_operators(tmp_path)
+    said = workspace.drive("operators", directory, path, library, environment=python_symbols())
+    check_operators(said)
 
 
 @pytest.mark.parametrize("name", [*UNSIGNED, "complex64", "float8e4m3fn"])

@@ -30,7 +30,7 @@ final class InputBinding: Sendable {
             do {
                 try tensors[index].acquire()
             } catch {
-                tensors[..<index].forEach { $0.release() }
+                for earlier in tensors[..<index] { earlier.release() }
                 throw error
             }
         }

@@ -54,9 +54,6 @@ final class Lazily<Value: Sendable>: @unchecked Sendable {
     private let lock = Lock()
     private var made: Value?
 
-    /// What was made, if anything was.
-    var existing: Value? { lock.withLock { made } }
-
     func value(_ make: () throws -> Value) rethrows -> Value {
         try lock.withLock {
             if let made { return made }

@@ -15,6 +15,8 @@ public final class ModelSession: @unchecked Sendable {
     private let usage = Usage()
     private let metrics: MetricsListener?
     private let queue: DispatchQueue
+    private let lock = Lock()
+    private var adopted: [InputBinding] = []
     // What follows belongs to the one run that is under way.
     private var runner: Runner?
     private weak var lastBinding: InputBinding?
@@ -66,7 +68,7 @@ public final class ModelSession: @unchecked Sendable {
     /// Lets go of the model; a second call does nothing. While a run is under way, the run ends
     /// first. A session that nothing refers to any more closes itself.
     public func close() {
-        if usage.close() { runner = nil }
+        if usage.close() { letGo() }
     }
 
     // ------------------------------------------------------------------ for generated classes
@@ -88,6 +90,12 @@ public final class ModelSession: @unchecked Sendable {
                     with: Result { try self.runBegun(binding, fill: fill) })
             }
         }
+    }
+
+    /// Closes tensors when the session lets go of the model: after the last run.
+    func adopt(_ binding: InputBinding) {
+        lock.withLock { adopted.append(binding) }
+        if isClosed { binding.close() }
     }
 
     // ------------------------------------------------------------------ one run
@@ -162,7 +170,12 @@ public final class ModelSession: @unchecked Sendable {
     }
 
     private func end() {
-        if usage.end() { runner = nil }
+        if usage.end() { letGo() }
+    }
+
+    private func letGo() {
+        runner = nil
+        for binding in lock.withLock({ adopted }) { binding.close() }
     }
 
     private func closed() -> SDKError {

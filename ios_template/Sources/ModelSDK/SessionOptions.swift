@@ -88,7 +88,7 @@ public struct SessionOptions: Sendable {
         for case (let name, let count?) in threads where count <= 0 {
             throw SDKError.invalidOptions("\(name) must be positive, not \(count)")
         }
-        try providers.forEach { try $0.validate() }
+        for provider in providers { try provider.validate() }
         let names = providers.map(\.name)
         guard Set(names).count == names.count else {
             throw SDKError.invalidOptions("providers name one more than once: \(names)")

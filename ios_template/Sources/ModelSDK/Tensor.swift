@@ -25,6 +25,36 @@ public final class Tensor<Element: TensorElement>: AnyTensor, @unchecked Sendabl
         try write(elements)
     }
 
+    /// Makes a tensor on memory of the caller's, which is used where it lies.
+    ///
+    /// - Parameters:
+    ///   - bytes: The elements in C order; while the tensor is open, they are its own.
+    ///   - shape: Sizes of its dimensions.
+    ///   - release: Called with the bytes once the tensor does not need them any more.
+    /// - Throws: ``SDKError/invalidElements(_:)`` if there are more or fewer bytes than the shape
+    ///   says, or they are not aligned for the elements, ``SDKError/shapeMismatch(_:)`` if a size is
+    ///   negative; then `release` is not called.
+    public convenience init(
+        noCopy bytes: UnsafeMutableRawBufferPointer,
+        shape: [Int],
+        release: @escaping @Sendable (UnsafeMutableRawBufferPointer) -> Void
+    ) throws {
+        let stride = MemoryLayout<Element>.stride
+        let type = Element.elementType
+        let count = try countElements(of: shape, sizeBytes: stride, type: type)
+        guard bytes.count == count * stride else {
+            throw SDKError.invalidElements(
+                "\(bytes.count) bytes were given for \(type.rawValue)\(shape), which has "
+                    + "\(count * stride)")
+        }
+        guard Int(bitPattern: bytes.baseAddress) % MemoryLayout<Element>.alignment == 0 else {
+            throw SDKError.invalidElements(
+                "The memory for \(type.rawValue)\(shape) starts inside an element")
+        }
+        self.init(
+            shape: shape, elementCount: count, memory: OrtMemory(using: bytes, release: release))
+    }
+
     private init(shape: [Int], elementCount: Int, memory: OrtMemory) {
         self.memory = memory
         super.init(elementType: Element.elementType, shape: shape, elementCount: elementCount)

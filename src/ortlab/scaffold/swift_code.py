@@ -13,7 +13,7 @@ from ortlab.scaffold.swift_names import string_literal
 
 LINE_LENGTH: Final = 100
 INDENT: Final = 4
-_CHUNK_LENGTH: Final = 72
+_CHUNK_LENGTH: Final = 64
 """Length of a line's literal in a text that is broken up."""
 
 
@@ -88,14 +88,16 @@ def render(expression: Expression, indent: int, used: int = 0) -> str:
     inner = " " * (indent + INDENT)
     match expression:
         case Text(value):
-            lines = [f"{inner}{string_literal(chunk)}," for chunk in _chunks(value)]
-            return "\n".join(["[", *lines, " " * indent + "].joined()"])
+            chunks = tuple((None, string_literal(chunk)) for chunk in _chunks(value))
+            return render(Items(items=chunks, multiline=True), indent) + ".joined()"
         case Call(function=function, arguments=arguments):
             texts = [inner + _labelled(label, value, indent + INDENT) for label, value in arguments]
             return f"{function}(\n" + ",\n".join(texts) + f"\n{' ' * indent})"
         case Items(items=items):
-            texts = [f"{inner}{_item(key, value, indent + INDENT)}," for key, value in items]
-            return "\n".join(["[", *texts, " " * indent + "]"])
+            texts = [inner + _item(key, value, indent + INDENT) for key, value in items]
+            # A comma behind the last item belongs to several.
+            last = "," if len(items) > 1 else ""
+            return "[\n" + ",\n".join(texts) + f"{last}\n{' ' * indent}]"
     return expression
 
 

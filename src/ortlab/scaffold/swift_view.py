@@ -40,7 +40,7 @@ class ModelView:
         allocation: What it answers.
         binding: The inputs' tensors, checked.
         descriptor: The model's descriptor.
-        has_pictures: Whether an input is a picture.
+        writers: What writes pictures into inputs.
         has_state: Whether the session carries something over.
         picture_input: The one input, where it is a picture, else None.
     """
@@ -53,7 +53,7 @@ class ModelView:
     allocation: Call
     binding: Call
     descriptor: Call
-    has_pictures: bool
+    writers: Items
     has_state: bool
     picture_input: TensorView | None
 
@@ -84,7 +84,9 @@ def model_view(model: ModelForSdk, name: str) -> ModelView:
         ),
         binding=call("InputBinding", f"{name}.descriptor", array(*(view.name for view in inputs))),
         descriptor=model_descriptor(model, caller, inputs, outputs, whole),
-        has_pictures=any(view.format for view in inputs),
+        writers=array(
+            *(call("PictureWriter", f"{name}.{v.format}", v.name) for v in inputs if v.format)
+        ),
         has_state=bool(state_inputs(model)),
         picture_input=inputs[0] if len(inputs) == 1 and inputs[0].format else None,
     )
