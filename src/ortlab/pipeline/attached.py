@@ -5,36 +5,17 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ortlab.pipeline.places import state_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from enum import StrEnum
 
     from ortlab.devices.ios import AttachedIphone
+    from ortlab.devices.readiness import PhoneFinding
     from ortlab.doctor import Finding
     from ortlab.domain import AttachedDevice, DeviceKind
-
-
-class _PhoneFinding(Protocol):
-    """What an adapter says of one thing that it looked at; see its own class."""
-
-    @property
-    def subject(self) -> str: ...
-
-    @property
-    def state(self) -> StrEnum: ...
-
-    @property
-    def detail(self) -> str: ...
-
-    @property
-    def next_step(self) -> str: ...
-
-
-_OK, _BLOCKED = "ok", "missing"
 
 
 def devices() -> tuple[AttachedDevice, ...]:
@@ -93,7 +74,7 @@ def _iphones() -> tuple[AttachedDevice, ...]:
     )
 
 
-def _examined_iphones() -> Iterator[tuple[AttachedIphone, Sequence[_PhoneFinding]]]:
+def _examined_iphones() -> Iterator[tuple[AttachedIphone, Sequence[PhoneFinding]]]:
     from ortlab.doctor import has_usbmuxd
 
     if not has_usbmuxd():  # so that nothing of what speaks to iPhones is loaded in vain
@@ -110,11 +91,12 @@ def _examined_iphones() -> Iterator[tuple[AttachedIphone, Sequence[_PhoneFinding
 
 
 def _attached(
-    device_id: str, kind: DeviceKind, name: str, findings: Sequence[_PhoneFinding]
+    device_id: str, kind: DeviceKind, name: str, findings: Sequence[PhoneFinding]
 ) -> AttachedDevice:
+    from ortlab.devices.readiness import Readiness
     from ortlab.domain import AttachedDevice
 
-    wrong = [finding for finding in findings if finding.state == _BLOCKED]
+    wrong = [finding for finding in findings if finding.state is Readiness.BLOCKED]
     return AttachedDevice(
         device_id=device_id,
         kind=kind,
@@ -169,12 +151,13 @@ def _iphone_findings() -> tuple[Finding, ...]:
     )
 
 
-def _as_finding(device_id: str, finding: _PhoneFinding) -> Finding:
+def _as_finding(device_id: str, finding: PhoneFinding) -> Finding:
+    from ortlab.devices.readiness import Readiness
     from ortlab.doctor import Finding, State
 
     return Finding(
         subject=f"{device_id}: {finding.subject}",
-        state=State.OK if finding.state == _OK else State.WARNING,
+        state=State.OK if finding.state is Readiness.OK else State.WARNING,
         detail=finding.detail,
         next_step=finding.next_step,
     )
