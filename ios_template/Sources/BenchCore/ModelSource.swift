@@ -73,7 +73,9 @@ private func read(_ path: String, _ mode: LoadMode, _ session: SessionSettings) 
     case .bytes:
         let memory = try OrtMemory(contentsOfFile: path)
         // Config entries of the request may ask for the bytes to be used where they lie.
-        let isInPlace = session.configEntries[bytesDirectly] == "1"
+        let isInPlace = [bytesDirectly, bytesForInitializers].contains {
+            session.configEntries[$0] == "1"
+        }
         return (isInPlace ? .inPlace(memory) : .copied(memory), [])
     case .directBytes:
         return (.inPlace(try ortFormat(OrtMemory(contentsOfFile: path))), [bytesDirectly])
