@@ -64,7 +64,7 @@ public final class Sample: Sendable {
     /// - Returns: Its outputs, as for ``Input``.
     /// - Throws: As for ``Input``.
     public func run(_ picture: Picture) throws -> Output {
-        let input = try pictureInput.value { try Input.allocate() }
+        let input = try ownInput()
         return try Output(
             session.run(input.binding) { try input.writePicture(picture) })
     }
@@ -74,16 +74,23 @@ public final class Sample: Sendable {
     /// - Returns: Its outputs, as for ``Input``.
     /// - Throws: As for ``Input``.
     public func run(_ picture: Picture) async throws -> Output {
-        let input = try pictureInput.value { try Input.allocate() }
+        let input = try ownInput()
         return try await Output(
             session.run(input.binding) { try input.writePicture(picture) })
+    }
+
+    private func ownInput() throws -> Input {
+        try pictureInput.value {
+            let input = try Input.allocate()
+            session.adopt(input.binding)
+            return input
+        }
     }
 
     /// Lets go of the model; a second call does nothing. A run under way ends first. A model that
     /// nothing refers to any more is closed by itself.
     public func close() {
         session.close()
-        pictureInput.existing?.close()
     }
 
     /// What the model takes: make it once, and write its tensors before each run.
