@@ -63,7 +63,7 @@ func onnxRuntime() -> Target {
         return .binaryTarget(name: "onnxruntime", path: path)
     }
     if let podspec = settings["ORT_PODSPEC"] {
-        fatalError("ORT_PODSPEC is \(podspec), which CocoaPods alone takes: open Starter.xcworkspace")
+        fatalError("ORT_PODSPEC is \(podspec), for CocoaPods alone: open Starter.xcworkspace")
     }
     guard let version = settings["ORT_VERSION"], let checksum = settings["ORT_CHECKSUM"] else {
         fatalError("App.xcconfig needs ORT_VERSION and ORT_CHECKSUM, or ORT_XCFRAMEWORK")

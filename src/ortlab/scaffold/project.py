@@ -23,7 +23,6 @@ from ortlab.codec import from_json
 from ortlab.domain import AppPlatform
 from ortlab.errors import StorageError, UsageError
 from ortlab.scaffold.files import Content, place, storage_error, sync_tree
-from ortlab.scaffold.properties import merge_properties
 from ortlab.scaffold.record import (
     OWN_DIRECTORY,
     RECORD,
@@ -100,7 +99,8 @@ def _write_new(plan: ProjectPlan, destination: Path) -> Written:
     _remove_leftovers(parent, destination.name)
     staged = Path(tempfile.mkdtemp(prefix=f".{destination.name}.{os.getpid()}.", dir=parent))
     try:
-        settings = merge_properties(plan.settings_template, plan.settings, {}).data
+        merged = plan.settings_format.merge(plan.settings_template, plan.settings, {})
+        settings = merged.data
         contents = {**plan.files, plan.settings_path: Content.of(settings)}
         files = {path: place(content, staged / path) for path, content in contents.items()}
         record = finished_record(plan, files, settings)

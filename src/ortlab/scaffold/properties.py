@@ -7,9 +7,10 @@ ASCII; what others wrote is read as UTF-8, as the template does, and passes thro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final
+
+from ortlab.scaffold.settings_file import Merged, SettingLine, SettingsFormat, merge_lines
 
 _ENCODING: Final = "utf-8"
 _ERRORS: Final = "surrogateescape"  # bytes that are no UTF-8 come back as they were
@@ -19,31 +20,6 @@ _UNESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
 _SPACE: Final = " \t\f"
 _NATURAL_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)?")
 _UNICODE_DIGITS: Final = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Merged:
-    """A properties file after a change.
-
-    Attributes:
-        data: Its bytes.
-        kept: Keys that the user had changed since they were written last, and whose wanted value
-            is still the same: the user's values.
-        replaced: Keys that the user had changed and that got another value all the same.
-    """
-
-    data: bytes
-    kept: Mapping[str, str]
-    replaced: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    """A logical line: what stands in the file, and the property it holds if it holds one."""
-
-    text: str
-    key: str | None = None
-    value: str = ""
 
 
 def read_properties(data: bytes) -> dict[str, str]:
@@ -67,51 +43,12 @@ def merge_properties(
         written: What was written last. A value that the user changed since stays where the same
             value is still wanted.
     """
-    lines = _lines(data)
-    found = {line.key: line.value for line in lines if line.key is not None}
-    kept = {
-        key: found[key]
-        for key, value in wanted.items()
-        if key in found and key in written and found[key] != written[key] == value
-    }
-    replaced = tuple(
-        key
-        for key, value in wanted.items()
-        if key in written and key not in kept and found.get(key) not in {written[key], value}
-    )
-    changes = {
-        key: value
-        for key, value in wanted.items()
-        if key not in kept and (found.get(key) != value or list(_keys(lines)).count(key) > 1)
-    }
-    end = "\r\n" if any(line.text.endswith("\r\n") for line in lines) else "\n"
+    merged = merge_lines(_lines(data), wanted, written, line_of=property_line, goes_on=_goes_on)
     return Merged(
-        data="".join(_changed(lines, changes, end)).encode(_ENCODING, _ERRORS),
-        kept=kept,
-        replaced=replaced,
+        data="".join(merged.texts).encode(_ENCODING, _ERRORS),
+        kept=merged.kept,
+        replaced=merged.replaced,
     )
-
-
-def _keys(lines: Iterable[_Line]) -> Iterable[str]:
-    return (line.key for line in lines if line.key is not None)
-
-
-def _changed(lines: list[_Line], changes: Mapping[str, str | None], end: str) -> list[str]:
-    texts: list[str] = []
-    open_changes = dict(changes)
-    for line in reversed(lines):  # of a key that is there twice, the last counts
-        if line.key is None or line.key not in changes:
-            texts.append(line.text)
-        elif (value := open_changes.pop(line.key, None)) is not None:
-            texts.append(property_line(line.key, value) + end)
-    texts.reverse()
-    new = [property_line(key, v) + end for key, v in open_changes.items() if v is not None]
-    if new and texts:
-        if not texts[-1].endswith(("\n", "\r")):
-            texts[-1] += end
-        if lines[-1].key is not None and _goes_on(texts[-1].rstrip("\r\n")):
-            texts[-1] += end  # it would go on in the first of ours
-    return texts + new
 
 
 def _escaped(text: str, special: str, *, leading: str = "") -> str:
@@ -131,16 +68,16 @@ def _escaped(text: str, special: str, *, leading: str = "") -> str:
     return "".join(parts)
 
 
-def _lines(data: bytes) -> list[_Line]:
+def _lines(data: bytes) -> list[SettingLine]:
     natural = [text for text in _NATURAL_LINE.findall(data.decode(_ENCODING, _ERRORS)) if text]
-    lines: list[_Line] = []
+    lines: list[SettingLine] = []
     at = 0
     while at < len(natural):
         raw = natural[at]
         logical = raw.rstrip("\r\n").lstrip(_SPACE)
         at += 1
         if not logical or logical[0] in "#!":
-            lines.append(_Line(text=raw))
+            lines.append(SettingLine(text=raw))
             continue
         while _goes_on(logical) and at < len(natural):
             raw += natural[at]
@@ -148,7 +85,7 @@ def _lines(data: bytes) -> list[_Line]:
             at += 1
         logical = logical[:-1] if _goes_on(logical) else logical
         key, value = _split(logical)
-        lines.append(_Line(text=raw, key=_unescaped(key), value=_unescaped(value)))
+        lines.append(SettingLine(text=raw, key=_unescaped(key), value=_unescaped(value)))
     return lines
 
 
@@ -182,3 +119,6 @@ def _unescaped(text: str) -> str:
             at += 1
         units += char.encode("utf-16-be", "surrogatepass")
     return units.decode("utf-16-be", "surrogatepass")
+
+
+PROPERTIES: Final = SettingsFormat(read=read_properties, merge=merge_properties)

@@ -9,7 +9,8 @@ from typing import Final
 from ortlab.codec import to_json
 from ortlab.domain import AppPlatform
 from ortlab.scaffold.files import Content
-from ortlab.scaffold.properties import read_properties
+from ortlab.scaffold.properties import PROPERTIES
+from ortlab.scaffold.settings_file import SettingsFormat
 
 OWN_DIRECTORY: Final = ".ortlab"
 RECORD: Final = f"{OWN_DIRECTORY}/generated.json"
@@ -25,10 +26,11 @@ class ProjectPlan:
         platform: What it is for.
         files: Relative path, with ``/``, to content; without the settings file.
         generated: Folder whose files are ours alone, relative.
-        settings_path: The one file that holds settings of both, relative; of Java properties.
+        settings_path: The one file that holds settings of both, relative.
         settings_template: What it is on a first run, before ``settings``.
         settings: Its keys that are ours; None for one that must not be there.
         version: Of the template, as the record tells it.
+        settings_format: How settings stand in that file.
     """
 
     platform: AppPlatform
@@ -38,6 +40,7 @@ class ProjectPlan:
     settings_template: bytes
     settings: Mapping[str, str | None]
     version: str
+    settings_format: SettingsFormat = PROPERTIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,7 @@ def finished_record(plan: ProjectPlan, files: Mapping[str, str], settings: bytes
         files: Path to the digest of what was written there, by this run or an earlier one.
         settings: The settings file as it is now.
     """
-    values = read_properties(settings)
+    values = plan.settings_format.read(settings)
     ours = {key: v for key, v in plan.settings.items() if v is not None and key in values}
     return Record(
         platform=plan.platform,

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ortlab.errors import StorageError
 from ortlab.scaffold.files import Content, digest_of, exchange, place, recover, sync_tree
-from ortlab.scaffold.properties import merge_properties
 from ortlab.scaffold.record import (
     OWN_DIRECTORY,
     RECORD,
@@ -182,11 +181,12 @@ class Update:
     def _settings(self) -> bytes | None:
         """Return the new settings file, or None where it stays as it is."""
         path = self.directory / self.plan.settings_path
+        merge = self.plan.settings_format.merge
         if not path.is_file():
             self.notes.append(f"{self.plan.settings_path} was missing and is written anew")
-            return merge_properties(self.plan.settings_template, self.plan.settings, {}).data
+            return merge(self.plan.settings_template, self.plan.settings, {}).data
         before = path.read_bytes()
-        merged = merge_properties(before, self._wanted_settings(), self.record.settings)
+        merged = merge(before, self._wanted_settings(), self.record.settings)
         for key, value in sorted(merged.kept.items()):
             self.notes.append(f"{self.plan.settings_path}: your {key}={value!r} stays")
         for key in merged.replaced:
