@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from device_contract import MODEL, make_arm, make_request
 
+import bundle_writer
 from ortlab import codec
 from ortlab.devices.virtual.iphone import (
     IPhoneFaults,
@@ -26,6 +28,7 @@ from ortlab.devices.virtual.iphone import (
     known_to_clients,
     runner_bundle,
 )
+from ortlab.devices.virtual.iphone.apps import InstallRefusedError
 from ortlab.devices.virtual.iphone.faults import (
     AppDies,
     AppHangs,
@@ -392,6 +395,48 @@ def test_installing_is_refused(
         assert len(phone.apps.all()) == 1
 
 
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        pytest.param({"executable": bundle_writer.program(signed=False)}, "0xe800801c", id="none"),
+        pytest.param({"sealed": False}, "0xe800801c", id="unsealed"),
+        pytest.param({"provisioning": b""}, "0xe8008015", id="no profile"),
+        pytest.param(
+            {"provisioning": bundle_writer.profile(expires_at=datetime(2020, 1, 1))},
+            "0xe8008011",
+            id="expired",
+        ),
+        pytest.param(
+            {"provisioning": bundle_writer.profile(devices=[NEW.udid])}, "0xe8008012", id="other"
+        ),
+        pytest.param(
+            {"executable": bundle_writer.program(platform=bundle_writer.SIMULATOR)},
+            "iphonesimulator",
+            id="simulator",
+        ),
+    ],
+)
+def test_apps_from_xcode_are_refused_for_what_is_wrong_with_them(
+    phone_of: Callable[..., VirtualIPhone], tmp_path: Path, files: dict[str, Any], words: str
+) -> None:
+    phone = phone_of(replace(OLD, udid=bundle_writer.UDID))
+    path = bundle_writer.make_ipa(tmp_path / "a.ipa", bundle_writer.bundle_files(**files))
+    with pytest.raises(InstallRefusedError, match=words):
+        phone.apps.install(path, lambda *_: None, stop=phone.processes.end)
+    assert phone.apps.all() == ()
+    assert not list(phone.storage.root.glob("Bundle/*"))
+
+
+def test_an_app_from_xcode_runs_as_the_program_of_this_machine(
+    phone_of: Callable[..., VirtualIPhone], tmp_path: Path
+) -> None:
+    phone = phone_of(replace(OLD, udid=bundle_writer.UDID))
+    path = bundle_writer.make_ipa(tmp_path / "a.ipa")
+    app = phone.apps.install(path, lambda *_: None, stop=phone.processes.end)
+    told = json.loads(run(phone, app, "--probe").output)
+    assert told["runtime"]["language"] == "python"
+
+
 @pytest.mark.requires("ios")
 def test_storage_has_an_end(phone_of: Callable[..., VirtualIPhone], tmp_path: Path) -> None:
     from pymobiledevice3.exceptions import AfcException, AppInstallError
@@ -425,10 +470,11 @@ def test_the_cable_is_pulled_while_an_app_is_sent(
     with pytest.raises(Exception) as raised:  # noqa: PT011
         ask(put(path))
     assert type(raised.value).__name__ in {"ConnectionTerminatedError", "BrokenPipeError"}
-    assert (phone in mux.phones) is not stays_out
     assert phone.apps.all() == ()
     if stays_out:
+        assert phone not in mux.phones
         phone.plug()
+    wait_for(lambda: phone in mux.phones)
     ask(put(path))
     assert len(phone.apps.all()) == 1
 

@@ -207,6 +207,13 @@ class FileConduit:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return path
 
+    def _entry(self, name: bytes) -> Path:
+        """Return a path as :meth:`_path` does, but never the directory that is shown itself."""
+        path = self._path(name)
+        if path == self._root:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return path
+
     def _read_directory(self, body: memoryview) -> tuple[Operation, bytes]:
         path = self._path(bytes(body))
         names = os.listdir(path)  # noqa: PTH208
@@ -249,7 +256,7 @@ class FileConduit:
         return _DONE
 
     def _remove_path(self, body: memoryview) -> tuple[Operation, bytes]:
-        path = self._path(bytes(body))
+        path = self._entry(bytes(body))
         if path.is_dir() and not path.is_symlink():
             path.rmdir()
         else:
@@ -257,7 +264,7 @@ class FileConduit:
         return _DONE
 
     def _remove_tree(self, body: memoryview) -> tuple[Operation, bytes]:
-        path = self._path(bytes(body))
+        path = self._entry(bytes(body))
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -266,13 +273,13 @@ class FileConduit:
 
     def _rename(self, body: memoryview) -> tuple[Operation, bytes]:
         source, target = _texts(body, 2)
-        self._path(source).replace(self._path(target))
+        self._entry(source).replace(self._entry(target))
         return _DONE
 
     def _make_link(self, body: memoryview) -> tuple[Operation, bytes]:
         (kind,) = struct.unpack_from("<Q", body)
         target, link = _texts(body[8:], 2)
-        place = self._path(link)
+        place = self._entry(link)
         if kind != _SYMBOLIC_LINK:
             place.hardlink_to(self._path(target))
         elif target.startswith(b"/") or b".." in target.split(b"/"):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from ortlab.bundle import BundleInfo, read_bundle_info, version_key
+from ortlab.bundle import BundleInfo, ProvisioningProfile, read_bundle_info, version_key
 from ortlab.devices.virtual.fault_script import Faults
 from ortlab.devices.virtual.iphone.faults import InstallRefused, StorageFull
 from ortlab.devices.virtual.iphone.spec import VirtualIPhoneSpec
@@ -213,7 +213,7 @@ class AppStore:
             code = _NO_PROFILE
         elif info.profile.expires_at is not None and info.profile.expires_at < datetime.now(UTC):
             code = _EXPIRED_PROFILE
-        elif not info.profile.all_devices and self._spec.udid not in info.profile.devices:
+        elif not self._is_in(info.profile):
             code = _OTHER_PHONE
         if code is not None:
             text = (
@@ -222,6 +222,10 @@ class AppStore:
                 f"0x{code:08x} ({_WORDS[code]})"
             )
             raise InstallRefusedError(_VERIFICATION, text, code - (1 << 32))
+
+    def _is_in(self, profile: ProvisioningProfile) -> bool:
+        everywhere = self._spec.in_every_profile or profile.all_devices
+        return everywhere or self._spec.udid in profile.devices
 
     def _refuse_by_script(self, info: BundleInfo) -> None:
         refused = self._faults().take(InstallRefused)

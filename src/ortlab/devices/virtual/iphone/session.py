@@ -51,9 +51,9 @@ def open_virtual_iphone(
         DeviceError: The phone does not start.
         StorageError: There is no room for it.
     """
+    spec = _spec(device_id)
     from ortlab.devices.ios import open_ios
 
-    spec = _spec(device_id)
     program = program or default_ios_program()
     say(
         f"{device_id} is a virtual iPhone of iOS {spec.ios_version}; "
@@ -155,4 +155,4 @@ def _spec(device_id: str) -> VirtualIPhoneSpec:
 def _phone(version: str) -> VirtualIPhoneSpec:
     product = "iPhone14,5" if int(version.partition(".")[0] or 0) < 17 else "iPhone16,1"
     udid = f"00008130-{secrets.token_hex(8).upper()}"
-    return VirtualIPhoneSpec(ios_version=version, product=product, udid=udid)
+    return VirtualIPhoneSpec(ios_version=version, product=product, udid=udid, in_every_profile=True)

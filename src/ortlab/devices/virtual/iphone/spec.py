@@ -50,6 +50,7 @@ class VirtualIPhoneSpec:
         locked: Whether the lock screen shows.
         unsigned_scripts: Whether apps whose program is a script need no signature, as no tool
             of Apple's signs them.
+        in_every_profile: Whether every team has registered it for development.
         battery_percent: At start.
         battery_temperature_c: At start.
         charging: Whether the cable gives power.
@@ -68,6 +69,7 @@ class VirtualIPhoneSpec:
     image_mounted: bool = True
     locked: bool = False
     unsigned_scripts: bool = True
+    in_every_profile: bool = False
     battery_percent: int = 87
     battery_temperature_c: float = 26.0
     charging: bool = True
