@@ -27,6 +27,7 @@ struct CarriedStates {
     func next(_ index: Int) throws -> OrtValue { try slots[index].next.handle() }
 
     mutating func advance() {
+        guard !slots.isEmpty else { return }
         for index in slots.indices {
             let slot = slots[index]
             slots[index] = Slot(current: slot.next, next: slot.current)

@@ -19,7 +19,7 @@ public final class ModelSession: @unchecked Sendable {
     private var adopted: [InputBinding] = []
     // What follows belongs to the one run that is under way.
     private var runner: Runner?
-    private weak var lastBinding: InputBinding?
+    private var lastBinding: InputBinding?
 
     private init(
         _ descriptor: ModelDescriptor,
@@ -175,6 +175,7 @@ public final class ModelSession: @unchecked Sendable {
 
     private func letGo() {
         runner = nil
+        lastBinding = nil
         for binding in lock.withLock({ adopted }) { binding.close() }
     }
 

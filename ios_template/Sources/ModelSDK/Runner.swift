@@ -136,7 +136,7 @@ final class Runner {
         for index in pinned.indices {
             guard let shape = fixedShapes[index] else { continue }
             do {
-                try (try tensor(index, shape)).acquire()
+                try acquireOutput(index, shape)
             } catch {
                 releaseOutputs(index)
                 throw error
@@ -144,12 +144,17 @@ final class Runner {
         }
     }
 
-    private func tensor(_ index: Int, _ shape: [Int]) throws -> AnyTensor {
-        if let tensor = pinned[index], !tensor.isClosed { return tensor }
+    private func acquireOutput(_ index: Int, _ shape: [Int]) throws {
+        if let tensor = pinned[index] {
+            do {
+                return try tensor.acquire()
+            } catch SDKError.closed {
+                lastResults = nil
+            }
+        }
         let made = try AnyTensor.allocate(descriptor.outputs[index].elementType, shape: shape)
         pinned[index] = made
-        lastResults = nil
-        return made
+        try made.acquire()
     }
 
     private func releaseOutputs(_ count: Int) {
