@@ -177,7 +177,8 @@ _RULES: Final = (
         r"could not find compatible versions for pod \"(?P<pod>[^\"]+)\"[\s\S]{0,2000}?"
         r"required a higher minimum deployment target",
         "the pod {pod} asks for a newer iOS than the project is made for",
-        f"raise IPHONEOS_DEPLOYMENT_TARGET in {_SETTINGS}, or choose an older ONNX Runtime",
+        "choose an older ONNX Runtime, or raise `platform :ios` in the Podfile and the deployment"
+        " target of the project",
     ),
     rule(
         r"None of your spec sources contain a spec satisfying the dependenc(?:y|ies):"
