@@ -6,13 +6,13 @@ socket's identifier, by which a launch refers to it, and closes when the process
 
 from __future__ import annotations
 
-import signal
 import threading
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from ortlab.devices.virtual.iphone.apps import AppStore, InstalledApp
+from ortlab.devices.virtual.iphone.darwin_signals import signal_here
 from ortlab.devices.virtual.iphone.processes import (
     LaunchRefusedError,
     ProcessEnd,
@@ -196,8 +196,8 @@ class AppService:
 
     def _send_signal(self, request: Mapping[str, Any]) -> dict[str, Any]:
         pid, number = int(request["process"]["processIdentifier"]), int(request["signal"])
-        known = number in signal.valid_signals()
-        if not known or not self._phone.processes.signal(pid, number):
+        known = signal_here(number)
+        if known is None or not self._phone.processes.signal(pid, known):
             raise _RefusedError(_NO_PROCESS, f"No process with the identifier {pid} is running.")
         return {"process": _token(pid, ""), "signal": number}
 

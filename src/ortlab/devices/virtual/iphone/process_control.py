@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any, Final
 
+from ortlab.devices.virtual.iphone.darwin_signals import number_on_iphone, signal_here
 from ortlab.devices.virtual.iphone.instrument_services import (
     CallRefusedError,
     Teller,
@@ -48,7 +49,7 @@ class ProcessControl:
             case "stopObservingPid:", (int(pid),):
                 self._observed.discard(pid)
             case "sendSignal:toPid:", (int(number), int(pid)):
-                self._signal(pid, number)
+                self._signal(pid, signal_here(number))
             case "killPid:", (int(pid),):
                 self._signal(pid, signal.SIGKILL)
             case "suspendPid:", (int(pid),):
@@ -86,8 +87,8 @@ class ProcessControl:
         except (AttributeError, TypeError) as error:
             raise UnknownSelectorError from error
 
-    def _signal(self, pid: int, number: int) -> None:
-        if number not in signal.valid_signals() or not self._processes.signal(pid, number):
+    def _signal(self, pid: int, number: int | None) -> None:
+        if number is None or not self._processes.signal(pid, number):
             text = f"No such process: {pid}"
             raise CallRefusedError(
                 ArchivedError(
@@ -118,7 +119,7 @@ class _Follower:
                 "processWithPID:terminatedWithExitCode:orCrashingSignal:",
                 pid,
                 end.exit_code,
-                end.signal,
+                None if end.signal is None else number_on_iphone(end.signal),
             )
 
     def _tell(self, pid: int, text: str) -> None:

@@ -37,6 +37,7 @@ DISCOVERY: Final = "com.apple.remoted"
 
 TRUSTED_LOCKDOWN: Final = "com.apple.mobile.lockdown.remote.trusted"
 
+_ABSENT: Final = "InvalidService"
 _SHIM: Final = ".shim.remote"
 _DISCOVERY_PORT: Final = 58_783
 _FIRST_PORT: Final = 49_152
@@ -159,6 +160,7 @@ class ServiceDiscovery:
                 "Properties": dict(service.properties),
             }
             for name, service in self._present().items()
+            if not self._withheld(name)
         }
         return {
             "MessageType": "Handshake",
@@ -198,13 +200,20 @@ class ServiceDiscovery:
 
         return serve
 
+    def _withheld(self, name: str) -> bool:
+        """Return whether a fault has a service not be there at all."""
+        refused = self._phone.faults.find(ServiceRefused, service=name)
+        return bool(refused and refused.error == _ABSENT and self._phone.faults.spend(refused))
+
     def _refusal(self, name: str) -> str | None:
         faults = self._phone.faults
         locked = faults.find(DeviceLocked)
         if locked is not None and locked.since_start:
             return "PasswordProtected"
-        refused = faults.take(ServiceRefused, service=name)
-        return refused.error if refused else None
+        refused = faults.find(ServiceRefused, service=name)
+        if refused is None or refused.error == _ABSENT or not faults.spend(refused):
+            return None  # one that is absent was not named
+        return refused.error
 
 
 def _bound(phone: DiscoveryPhone, name: str, handler: Handler) -> Callable[[Stream], None]:

@@ -1,9 +1,8 @@
-"""A small TCP: the phone's end of connections that come through a tunnel.
+"""A small TCP: one connection that a computer opened through a tunnel, on the phone's side.
 
-The computer opens connections, the phone accepts them. The tunnel itself loses nothing, but a
-computer drops packets when they come faster than it takes them: what is lost is sent again after
-three repeated acknowledgements or a timeout (RFC 5681, RFC 6582), and the number of segments on
-their way adapts to it.
+The tunnel itself loses nothing, but a computer drops packets when they come faster than it takes
+them: what is lost is sent again after three repeated acknowledgements or a timeout (RFC 5681, RFC
+6582), and the number of segments on their way adapts to it.
 """
 
 from __future__ import annotations
@@ -12,20 +11,13 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from ortlab.devices.virtual.iphone.streams import Handler, StreamClosedError
-from ortlab.devices.virtual.iphone.tcp_segment import (
-    IP_HEADER_BYTES,
-    TCP_HEADER_BYTES,
-    Flag,
-    Segment,
-    encode_packet,
-)
+from ortlab.devices.virtual.iphone.streams import StreamClosedError
+from ortlab.devices.virtual.iphone.tcp_segment import Flag, Segment
 
-_CYCLE: Final = 1 << 32
+SEQUENCE_CYCLE: Final = 1 << 32
 _HALF_CYCLE: Final = 1 << 31
 _LARGEST_PLAIN_WINDOW: Final = 0xFFFF
 _WINDOW_SHIFT: Final = 7
@@ -37,12 +29,10 @@ _FIRST_SEGMENTS: Final = 4
 _MOST_SEGMENTS: Final = 8  # a computer's queue of Unix datagrams holds ten
 _REPEATS: Final = 3
 _SEGMENTS_PER_ACK: Final = 2
-_TICK_S: Final = 0.05
 _TIMEOUT_S: Final = 0.2
 _LONGEST_TIMEOUT_S: Final = 3.2
 _MOST_TIMEOUTS: Final = 12
 _LINGER_S: Final = 5.0
-_MOST_CONNECTIONS: Final = 512
 
 
 @dataclass(slots=True)
@@ -56,101 +46,21 @@ class _Sent:
     at_s: float
 
 
-class TcpEndpoint:
-    """Accepts connections to the phone's ports.
+class Carrier(Protocol):
+    """What a connection needs of the endpoint that it belongs to."""
 
-    Args:
-        phone_address: 16 bytes.
-        computer_address: 16 bytes.
-        packet_bytes: Largest packet that passes.
-        send_packet: Sends a packet to the computer.
-        listener: Returns what serves a port, or None.
-    """
-
-    def __init__(
-        self,
-        *,
-        phone_address: bytes,
-        computer_address: bytes,
-        packet_bytes: int,
-        send_packet: Callable[[bytes], None],
-        listener: Callable[[int], Handler | None],
-    ) -> None:
-        self.segment_bytes = packet_bytes - IP_HEADER_BYTES - TCP_HEADER_BYTES
-        self._addresses = (phone_address, computer_address)
-        self._send_packet = send_packet
-        self._listener = listener
-        self._connections: dict[tuple[int, int], TcpConnection] = {}
-        self._lock = threading.Lock()
-        self._closed = threading.Event()
-        threading.Thread(target=self._tick, daemon=True).start()
-
-    def receive(self, segment: Segment) -> None:
-        """Take a segment from the computer."""
-        key = (segment.source_port, segment.target_port)
-        connection = self._connections.get(key)
-        if connection is not None:
-            connection.take(segment)
-        elif segment.flags & Flag.RESET:
-            return
-        elif segment.flags & Flag.SYNCHRONIZE:
-            self._accept(key, segment)
-        else:
-            self._refuse(segment)
+    @property
+    def segment_bytes(self) -> int:
+        """Most data bytes of a segment that passes."""
+        ...
 
     def transmit(self, segment: Segment) -> None:
         """Send a segment to the computer; nobody hears of it if the tunnel is gone."""
-        try:
-            self._send_packet(encode_packet(*self._addresses, segment))
-        except StreamClosedError:
-            self._closed.set()
+        ...
 
     def forget(self, connection: TcpConnection) -> None:
         """Drop a connection that has ended."""
-        with self._lock:
-            if self._connections.get(connection.key) is connection:
-                del self._connections[connection.key]
-
-    def close(self) -> None:
-        """End every connection at once: the tunnel is gone."""
-        self._closed.set()
-        for connection in tuple(self._connections.values()):
-            connection.fail()
-
-    def _accept(self, key: tuple[int, int], segment: Segment) -> None:
-        handler = self._listener(segment.target_port)
-        if handler is None or len(self._connections) >= _MOST_CONNECTIONS:
-            self._refuse(segment)
-            return
-        connection = TcpConnection(self, key, segment)
-        with self._lock:
-            self._connections[key] = connection
-        connection.open()
-        threading.Thread(target=self._serve, args=(handler, connection), daemon=True).start()
-
-    def _serve(self, handler: Handler, connection: TcpConnection) -> None:
-        try:
-            handler(connection)
-        finally:
-            connection.close()
-
-    def _refuse(self, segment: Segment) -> None:
-        length = len(segment.data) + bool(segment.flags & (Flag.SYNCHRONIZE | Flag.FINISH))
-        self.transmit(
-            Segment(
-                source_port=segment.target_port,
-                target_port=segment.source_port,
-                sequence=segment.acknowledged,
-                acknowledged=(segment.sequence + length) % _CYCLE,
-                flags=Flag.RESET | Flag.ACKNOWLEDGE,
-                window=0,
-            )
-        )
-
-    def _tick(self) -> None:
-        while not self._closed.wait(_TICK_S):
-            for connection in tuple(self._connections.values()):
-                connection.tick()
+        ...
 
 
 class TcpConnection:
@@ -162,7 +72,7 @@ class TcpConnection:
         opening: The segment that opens it.
     """
 
-    def __init__(self, endpoint: TcpEndpoint, key: tuple[int, int], opening: Segment) -> None:
+    def __init__(self, endpoint: Carrier, key: tuple[int, int], opening: Segment) -> None:
         self.key = key
         self._endpoint = endpoint
         self._changed = threading.Condition()
@@ -170,7 +80,7 @@ class TcpConnection:
         self._received: deque[bytes] = deque()
         self._buffered = 0
         self._wanted = 0
-        self._expected = (opening.sequence + 1) % _CYCLE
+        self._expected = (opening.sequence + 1) % SEQUENCE_CYCLE
         self._unacknowledged_segments = 0
         self._told_window = _LARGEST_PLAIN_WINDOW
         self._ended = False  # the computer sends no more
@@ -178,7 +88,7 @@ class TcpConnection:
         self._dead = False
         self._closed_at_s = 0.0
 
-        self._next = secrets.randbelow(_CYCLE)
+        self._next = secrets.randbelow(SEQUENCE_CYCLE)
         self._oldest = self._next
         self._sent: deque[_Sent] = deque()
         largest = opening.largest_segment or _USUAL_SEGMENT_BYTES
@@ -286,7 +196,7 @@ class TcpConnection:
                 self._slow_down(_FEWEST_SEGMENTS)
                 self._send_again()
             elif self._senders and not self._sent:  # the computer had no room: ask again
-                self._emit((self._next - 1) % _CYCLE, Flag.ACKNOWLEDGE, b"")
+                self._emit((self._next - 1) % SEQUENCE_CYCLE, Flag.ACKNOWLEDGE, b"")
 
     # -------------------------------------------------------------------------- receiving
 
@@ -309,26 +219,26 @@ class TcpConnection:
 
     def _take_data(self, segment: Segment) -> None:
         data = segment.data
-        ahead = (segment.sequence - self._expected) % _CYCLE
+        ahead = (segment.sequence - self._expected) % SEQUENCE_CYCLE
         finishes = bool(segment.flags & Flag.FINISH)
         if ahead:
-            known = (self._expected - segment.sequence) % _CYCLE
+            known = (self._expected - segment.sequence) % SEQUENCE_CYCLE
             if ahead < _HALF_CYCLE or known > len(data) or (known == len(data) and not finishes):
                 self._acknowledge()  # out of order, or known already
                 return
             data = data[known:]
         if self._closing:
-            self._expected = (self._expected + len(data)) % _CYCLE
+            self._expected = (self._expected + len(data)) % SEQUENCE_CYCLE
         else:
             room = self._capacity - self._buffered
             finishes = finishes and len(data) <= room
             data = data[:room]
-            self._expected = (self._expected + len(data)) % _CYCLE
+            self._expected = (self._expected + len(data)) % SEQUENCE_CYCLE
             if data:
                 self._received.append(data)
                 self._buffered += len(data)
         if finishes and not self._ended:
-            self._expected = (self._expected + 1) % _CYCLE
+            self._expected = (self._expected + 1) % SEQUENCE_CYCLE
             self._ended = True
         self._unacknowledged_segments += bool(segment.data)
         missing = self._wanted - self._buffered
@@ -357,7 +267,7 @@ class TcpConnection:
     # -------------------------------------------------------------------------- sending
 
     def _may_send(self, size: int) -> bool:
-        in_flight = (self._next - self._oldest) % _CYCLE
+        in_flight = (self._next - self._oldest) % SEQUENCE_CYCLE
         if in_flight + size > self._peer_window << self._peer_shift:
             return False
         return len(self._sent) < int(self._allowed)
@@ -365,7 +275,7 @@ class TcpConnection:
     def _send_new(self, flags: int, data: bytes) -> None:
         length = len(data) + bool(flags & (Flag.SYNCHRONIZE | Flag.FINISH))
         self._sent.append(_Sent(self._next, length, flags, data, time.monotonic()))
-        sequence, self._next = self._next, (self._next + length) % _CYCLE
+        sequence, self._next = self._next, (self._next + length) % SEQUENCE_CYCLE
         self._emit(sequence, flags, data)
 
     def _send_again(self) -> None:
@@ -396,8 +306,8 @@ class TcpConnection:
         )
 
     def _take_acknowledgement(self, segment: Segment) -> None:
-        progress = (segment.acknowledged - self._oldest) % _CYCLE
-        in_flight = (self._next - self._oldest) % _CYCLE
+        progress = (segment.acknowledged - self._oldest) % SEQUENCE_CYCLE
+        in_flight = (self._next - self._oldest) % SEQUENCE_CYCLE
         if 0 < progress <= in_flight:
             self._advance(segment.acknowledged)
         elif not progress and self._sent and not segment.data:
@@ -411,8 +321,8 @@ class TcpConnection:
 
     def _advance(self, acknowledged: int) -> None:
         while self._sent:
-            end = (self._sent[0].sequence + self._sent[0].length) % _CYCLE
-            if (acknowledged - end) % _CYCLE >= _HALF_CYCLE:
+            end = (self._sent[0].sequence + self._sent[0].length) % SEQUENCE_CYCLE
+            if (acknowledged - end) % SEQUENCE_CYCLE >= _HALF_CYCLE:
                 break
             self._sent.popleft()
         self._oldest = acknowledged
@@ -422,7 +332,7 @@ class TcpConnection:
             faster = self._allowed < self._threshold
             self._allowed += 1 if faster else 1 / self._allowed
             self._allowed = min(self._allowed, _MOST_SEGMENTS)
-        elif (acknowledged - self._recover_to) % _CYCLE < _HALF_CYCLE:
+        elif (acknowledged - self._recover_to) % SEQUENCE_CYCLE < _HALF_CYCLE:
             self._recover_to = None
         else:
             self._send_again()  # another one was lost

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from ortlab.devices.virtual.fault_script import Faults
 from ortlab.devices.virtual.iphone.faults import TunnelRefused
 from ortlab.devices.virtual.iphone.streams import Handler, ProtocolError, Stream
-from ortlab.devices.virtual.iphone.tcp import TcpEndpoint
+from ortlab.devices.virtual.iphone.tcp_endpoint import TcpEndpoint
 from ortlab.devices.virtual.iphone.tcp_segment import (
     IP_HEADER_BYTES,
     decode_packet,
