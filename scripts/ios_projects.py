@@ -5,8 +5,6 @@ from. `App.xcconfig` is the base of the *project's* configurations: those of the
 the files that CocoaPods makes.
 """
 
-
-
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping

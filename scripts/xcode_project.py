@@ -4,8 +4,6 @@ Source of the format: project files that Xcode 14 to 16 wrote. Ids are digests o
 stands for, so that the same project is the same text, byte for byte.
 """
 
-
-
 from __future__ import annotations
 
 import hashlib

@@ -5,6 +5,7 @@ The only importer of jinja2 beside `report`; it is loaded when something is gene
 
 from ortlab.scaffold.android import generate_android
 from ortlab.scaffold.application_id import check_application_id, suggested_id
+from ortlab.scaffold.ios import generate_ios
 from ortlab.scaffold.kinds import kinds_of
 from ortlab.scaffold.sdk_model import signature
 from ortlab.scaffold.ship import shipped_styles
@@ -12,6 +13,7 @@ from ortlab.scaffold.ship import shipped_styles
 __all__ = [
     "check_application_id",
     "generate_android",
+    "generate_ios",
     "kinds_of",
     "shipped_styles",
     "signature",

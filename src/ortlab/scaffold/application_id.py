@@ -13,8 +13,11 @@ from ortlab.errors import UsageError
 
 LONGEST: Final = 217
 """Android's limit of 223, less the suffix of the benchmark app."""
+LONGEST_BUNDLE_ID: Final = 149
+"""What App Store Connect takes, 155, less the suffix of the benchmark app."""
 _LEAST_PARTS: Final = 2
 _PART: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_BUNDLE_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _DEFAULT_PREFIX: Final = "com.example"
 _WORDS: Final = (
     "abstract assert boolean break byte case catch char class const continue default do double else"
@@ -46,6 +49,32 @@ def suggested_id(text: str) -> str:
     if len(parts) < _LEAST_PARTS:
         parts = [*_DEFAULT_PREFIX.split("."), *parts]
     return ".".join(parts)[:LONGEST].rstrip(".")
+
+
+def bundle_id(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the bundle id for an iOS app, and in a sentence what had to be changed for it.
+
+    Apple takes letters, digits, hyphens and dots; where Android's underscores stand, hyphens do.
+    Source: Apple's documentation of ``CFBundleIdentifier``.
+
+    Raises:
+        UsageError: It is none; the message says why, the next step what may have been meant.
+    """
+    changed = text.replace("_", "-")
+    parts = changed.split(".")
+    reason = ""
+    if len(changed) > LONGEST_BUNDLE_ID:
+        reason = f"it has {len(changed)} characters, and {LONGEST_BUNDLE_ID} are allowed"
+    elif len(parts) < _LEAST_PARTS:
+        reason = "it needs at least two parts with a dot between, such as com.example.reader"
+    elif not all(map(_BUNDLE_PART.fullmatch, parts)):
+        reason = "its parts are of ASCII letters, digits and hyphens, with a letter or digit first"
+    if reason:
+        suggested = suggested_id(text)[:LONGEST_BUNDLE_ID].rstrip(".").replace("_", "-")
+        message = f"cannot use {text!r} as the bundle id: {reason}"
+        raise UsageError(message, next_step=f"try {suggested}")
+    notes = () if changed == text else (f"the bundle id is {changed}: Apple takes no underscore",)
+    return changed, notes
 
 
 def _why_not(text: str) -> str:
