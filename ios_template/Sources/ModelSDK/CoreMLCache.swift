@@ -61,7 +61,8 @@ public enum CoreMLCache {
         options: [String: String],
         model: ModelDescriptor,
         variant: ModelVariant,
-        runtimeVersion: String
+        runtimeVersion: String,
+        below root: URL = CoreMLCache.directory
     ) throws -> URL? {
         switch cache {
         case .none: return nil
@@ -69,11 +70,10 @@ public enum CoreMLCache {
             try make(url)
             return url
         case .managed:
-            let runtime = CoreMLCache.directory
-                .appendingPathComponent(folderName(model.name), isDirectory: true)
+            let own = root.appendingPathComponent(folderName(model.name), isDirectory: true)
             let version = folderName(runtimeVersion)
-            remove(below: runtime, but: [version])
-            let files = runtime.appendingPathComponent(version, isDirectory: true)
+            remove(below: own, but: [version])
+            let files = own.appendingPathComponent(version, isDirectory: true)
             remove(below: files, but: Set(model.variants.map { folderName($0.sha256) }))
             let choices = options.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
             let url =
@@ -89,7 +89,7 @@ public enum CoreMLCache {
     /// A name of letters and digits for any text; different texts have different ones.
     private static func folderName(_ text: String) -> String {
         let plain = text.unicodeScalars.filter {
-            $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil)
+            $0.isASCII && CharacterSet.alphanumerics.contains($0)
         }
         // FNV-1a; source: the algorithm's own page at isthe.com.
         let digest = text.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
