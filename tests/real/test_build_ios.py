@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import time
@@ -16,6 +17,8 @@ from recorded_xcode import called, project, recorded_mac
 import bundle_writer as writer
 from bundle_writer import bundle_files, info_plist, make_app, make_ipa, profile, program
 from ortlab.build import build_ios, check_signature, find_app, read_bundle
+from ortlab.build.xcode import PACKAGES_PROJECT
+from ortlab.cli import run
 from ortlab.domain import AppPlatform, BuiltApp
 from ortlab.errors import OrtlabError, ToolchainError, UsageError
 from ortlab.plists import cms_content, read_plist
@@ -332,8 +335,8 @@ def test_a_profile_in_a_message_of_openssl_is_read(tmp_path: Path) -> None:
     if openssl is None:
         pytest.skip("needs openssl")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    run = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a"]
-    subprocess.run([*run, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    make = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a"]
+    subprocess.run([*make, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     plist = cms_content(profile())
     (tmp_path / "profile.plist").write_bytes(plist)
     for option in ((), ("-stream",)):
@@ -356,3 +359,37 @@ def test_errors_are_of_the_family(tmp_path: Path) -> None:
     for target in (tmp_path / "no.app", tmp_path / "no.ipa", tmp_path):
         with pytest.raises(OrtlabError):
             find_app(target)
+
+
+# ------------------------------------------------------------------------------ both platforms
+
+
+def test_one_command_generates_for_both_and_what_is_built_fits(
+    tmp_path: Path, mac: Mac, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = Path(__file__).parents[1] / "data" / "sample_model"
+    platforms = ["--android", str(tmp_path / "android"), "--ios", str(tmp_path / "ios")]
+    ort = ["--ort-android", "1.23.0", "--ort-ios", "1.22.0", "--ort-ios-checksum", "a" * 64]
+    words = ["--team", "A1B2C3D4E5", "--id", "com.example.both", *ort, "--json"]
+    assert run(["generate", str(sample), *platforms, *words]) == 0
+    apps = json.loads(capsys.readouterr().out)["apps"]
+    assert [app["platform"] for app in apps] == ["android", "ios"]
+    assert [app["spec"]["ort_package"] for app in apps] == ["1.23.0", "1.22.0"]
+    assert [app["spec"]["team_id"] for app in apps] == ["", "A1B2C3D4E5"]
+    settings = (tmp_path / "ios" / "App.xcconfig").read_text()
+    for line in (
+        "APP_ID = com.example.both", "DEVELOPMENT_TEAM = A1B2C3D4E5", "ORT_VERSION = 1.22.0",
+        f"ORT_CHECKSUM = {'a' * 64}",
+    ):  # fmt: skip
+        assert line in settings
+    # what a build names is there
+    for name in ("Starter.xcodeproj", PACKAGES_PROJECT):
+        schemes = tmp_path / "ios" / name / "xcshareddata" / "xcschemes"
+        assert {path.stem for path in schemes.glob("*.xcscheme")} >= {"App", "Bench"}
+    assert "project 'Starter.xcodeproj'" in (tmp_path / "ios" / "Podfile").read_text()
+    mac(STEPS, pod=PODS, app=make_app(tmp_path / "Made.app"))
+    assert run(["build", str(tmp_path / "ios"), "--module", "bench", "--json"]) == 0
+    built = json.loads(capsys.readouterr().out)
+    assert (built["platform"], built["minimum_os"]) == ("ios", "15.1")
+    ignored = (tmp_path / "ios" / ".gitignore").read_text().split()
+    assert {"build/", "Pods/"} <= set(ignored)
