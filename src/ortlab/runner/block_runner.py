@@ -125,6 +125,7 @@ class Block:
         options = sessions.make_options(
             onnxruntime, request["session"], request["model"], self.base, prefix
         )
+        sessions.apply_cpu_options(options, request["providers"])
         providers = [(item["name"], item["options"]) for item in request["providers"]]
         started = time.perf_counter_ns()
         session = onnxruntime.InferenceSession(

@@ -26,6 +26,8 @@ RUNNER_VERSION = "1"
 
 _ORT_FILE_IDENTIFIER = b"ORTM"  # at bytes 4 to 7
 _BFLOAT16 = 16  # TensorProto.DataType
+_CPU = "CPUExecutionProvider"
+_ARENA = "use_arena"
 _DIRECT_BYTES = "session.use_ort_model_bytes_directly"
 _INITIALIZERS_FROM_BYTES = "session.use_ort_model_bytes_for_initializers"
 _LEVELS = {
@@ -84,6 +86,18 @@ def check_registered(session: Any, providers: list[dict[str, Any]]) -> None:
         if provider["name"] not in registered:
             message = f"{provider['name']} was not registered; the session has {registered}"
             raise Refused("provider_failed", message)
+
+
+def apply_cpu_options(options: Any, providers: list[dict[str, Any]]) -> None:
+    """Set what a request says of the CPU; the Python API would ignore it in silence."""
+    for provider in providers:
+        if provider["name"] != _CPU:
+            continue
+        for key, value in provider["options"].items():
+            if key != _ARENA or value not in ("0", "1"):
+                message = f"the only option of {_CPU} is {_ARENA}, 0 or 1; it has no {key}={value}"
+                raise Refused("provider_failed", message)
+            options.enable_cpu_mem_arena = value == "1"
 
 
 def read_inputs(onnxruntime: Any, tensors: list[dict[str, Any]], base: str) -> dict[str, Any]:
