@@ -6,10 +6,13 @@ Source of the files: `bench_protocol/README.md`, "Files".
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ortlab import codec
 from ortlab.errors import StorageError
@@ -18,6 +21,7 @@ from ortlab.wire import BlockResult, DeathKind, Stage
 RESULT: Final = "result.json"
 PROGRESS: Final = "progress"
 
+_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}")
 _LARGEST_RESULT_BYTES: Final = 256 << 20
 
 
@@ -68,6 +72,30 @@ def read_result(directory: Path, block_id: str) -> BlockResult:
     if profile is not None:
         profile = _inside(directory, profile)
     return replace(result, outputs=outputs, profile_path=profile)
+
+
+def directory_name(block_id: str) -> str:
+    """Return the name of a block's directory on a phone: its id, where that is plain text."""
+    if _SAFE_NAME.fullmatch(block_id):
+        return block_id
+    return hashlib.sha256(block_id.encode(errors="surrogatepass")).hexdigest()
+
+
+def named_files(result: Path) -> Iterator[str]:
+    """Yield the files that a result names, as far as it can be read and they are safe to write."""
+    try:
+        answer = json.loads(result.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return
+    if not isinstance(answer, dict):
+        return
+    outputs = answer.get("outputs")
+    paths: list[Any] = [answer.get("profile_path")]
+    if isinstance(outputs, list):
+        paths += [item.get("path") for item in outputs if isinstance(item, dict)]
+    for path in paths:
+        if isinstance(path, str) and _SAFE_NAME.fullmatch(path) and path != RESULT:
+            yield path
 
 
 def last_stage(directory: Path) -> Stage | None:

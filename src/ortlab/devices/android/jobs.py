@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ortlab import codec
 from ortlab.devices.android.files import FILES, REQUESTS
 from ortlab.devices.android.quoting import command_line
-from ortlab.devices.answers import PROGRESS, RESULT
+from ortlab.devices.answers import PROGRESS, RESULT, directory_name, named_files
 from ortlab.devices.file_sets import FileSet, external_data, phone_name
 from ortlab.errors import DeviceError, DeviceLostError, DeviceTimeoutError, StorageError
 from ortlab.wire import BlockRequest
@@ -26,7 +23,6 @@ INSTRUMENTATION: Final = "dev.ortlab.bench.BenchInstrumentation"
 ACTIVITY: Final = "dev.ortlab.bench.BenchActivity"
 
 _MEDIA: Final = "/sdcard/Android/media"
-_SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}")
 _REQUEST, _COMMAND = "request.json", "command.txt"
 _PULL_DEADLINE_S: Final = 120.0
 _MARK_DEADLINE_S: Final = 10.0
@@ -77,9 +73,7 @@ def make_job(
         StorageError: A file cannot be read.
     """
     directory = Path(request.output_directory).absolute()
-    name = request.block_id
-    if not _SAFE_NAME.fullmatch(name):
-        name = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+    name = directory_name(request.block_id)
     sets: list[FileSet] = []
 
     def moved(path: str, *, with_data: bool = False) -> str:
@@ -141,7 +135,7 @@ def pull_answer(phone: AdbPhone, job: Job) -> None:
     """
     if not _pull(phone, job, RESULT):
         return
-    for name in _named_files(job.directory / RESULT):
+    for name in named_files(job.directory / RESULT):
         _pull(phone, job, name)
 
 
@@ -159,20 +153,3 @@ def _pull(phone: AdbPhone, job: Job, name: str, *, deadline_s: float = _PULL_DEA
     except DeviceError:
         return False
     return True
-
-
-def _named_files(result: Path) -> Iterator[str]:
-    """Yield the files that a result names, as far as it can be read and they are safe to write."""
-    try:
-        answer = json.loads(result.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return
-    if not isinstance(answer, dict):
-        return
-    outputs = answer.get("outputs")
-    paths: list[Any] = [answer.get("profile_path")]
-    if isinstance(outputs, list):
-        paths += [item.get("path") for item in outputs if isinstance(item, dict)]
-    for path in paths:
-        if isinstance(path, str) and _SAFE_NAME.fullmatch(path) and path != RESULT:
-            yield path
