@@ -1,6 +1,6 @@
-"""Write `tests/data/golden_android/`: what is generated for three models, to read and to compare.
+"""Write `tests/data/golden_*/`: what is generated for three models, to read and to compare.
 
-``python scripts/renew_golden.py`` generates anew from the prepared models that are kept there;
+``python scripts/renew_golden.py`` generates anew from the prepared models in `golden_android/`;
 ``--prepare`` prepares these anew too, which changes bytes of `.ort` files that mean nothing.
 ``--check`` says whether the golden trees are current.
 """
@@ -12,28 +12,52 @@ import hashlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "real")]
 
-from ortlab.domain import AppSpec, ShippedStyles, TargetPlatform  # noqa: E402
+from ortlab.domain import AppPlatform, AppSpec, ShippedStyles, TargetPlatform  # noqa: E402
 from ortlab.prepare import PrepareOptions, load_prepared, prepare_models  # noqa: E402
-from ortlab.scaffold import generate_android  # noqa: E402
+from ortlab.scaffold import generate_android, generate_ios  # noqa: E402
 
-GOLDEN = ROOT / "tests" / "data" / "golden_android"
+DATA = ROOT / "tests" / "data"
+GOLDEN = DATA / "golden_android"
 LISTING = "files.txt"
 PREPARED = "prepared"
-GENERATED = "sdk/src/generated/"
-SETTINGS = "app.properties"
+ANDROID, IOS = AppPlatform.ANDROID, AppPlatform.IOS
 
 
-def specs() -> Mapping[str, AppSpec]:
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """What is compared of a platform's projects."""
+
+    generate: Callable[..., object]
+    kept: tuple[str, ...]
+    shown: tuple[str, ...]
+
+
+PLATFORMS = {
+    ANDROID: Platform(
+        generate=generate_android,
+        kept=("sdk/src/generated/", "app.properties"),
+        shown=(".kt", ".properties"),
+    ),
+    IOS: Platform(
+        generate=generate_ios,
+        kept=("Sources/ModelSDK/Generated/", "App.xcconfig"),
+        shown=(".swift", ".xcconfig"),
+    ),
+}
+
+
+def specs(platform: AppPlatform = ANDROID) -> Mapping[str, AppSpec]:
     """Return the apps, by the names of their models."""
     from sdk_models import KINDS
 
-    return {
+    android = {
         "digits": AppSpec(
             name="Tom's “digits” $1 <b>&@?\\ 🐙",
             application_id="dev.example.digits",
@@ -53,6 +77,14 @@ def specs() -> Mapping[str, AppSpec]:
             application_id="dev.example.product",
             ship=ShippedStyles.RUNTIME,
         ),
+    }
+    if platform is ANDROID:
+        return android
+    hostile = ' \u202egnp.exe // $(HOME) ${X}[sdk=*] = "a;\\'
+    return {
+        "digits": replace(android["digits"], team_id="A1B2C3D4E5"),
+        "counter": replace(android["counter"], ort_checksum="5" * 64),
+        "product": replace(android["product"], name=hostile),
     }
 
 
@@ -75,35 +107,53 @@ def prepare() -> None:
             shutil.copytree(Path(temporary) / "prepared" / name, target)
 
 
-def generate(name: str, destination: Path) -> None:
+def generate(name: str, destination: Path, platform: AppPlatform = ANDROID) -> None:
     """Generate the project of one of the models."""
     directory = GOLDEN / name / PREPARED
-    generate_android(load_prepared(directory), directory, specs()[name], destination)
+    spec = specs(platform)[name]
+    PLATFORMS[platform].generate(load_prepared(directory), directory, spec, destination)
 
 
-def golden_files(project: Path) -> dict[str, bytes]:
+def golden_files(project: Path, platform: AppPlatform = ANDROID) -> dict[str, bytes]:
     """Return what is kept of a project: sources and settings as they are, the rest as hashes."""
     kept: dict[str, bytes] = {}
     lines = []
     for path in sorted(project.rglob("*")):
         name = path.relative_to(project).as_posix()
-        if path.is_dir() or not name.startswith((GENERATED, SETTINGS)):
+        if path.is_dir() or not name.startswith(PLATFORMS[platform].kept):
             continue
-        if name.endswith((".kt", ".properties")):
+        if name.endswith(PLATFORMS[platform].shown):
             kept[name] = path.read_bytes()
         else:
             lines.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n")
     return {**kept, LISTING: "".join(lines).encode()}
 
 
-def stored_files(name: str) -> dict[str, bytes]:
+def stored_files(name: str, platform: AppPlatform = ANDROID) -> dict[str, bytes]:
     """Return what is kept of a project in the repository."""
-    directory = GOLDEN / name
+    directory = DATA / f"golden_{platform}" / name
     return {
         path.relative_to(directory).as_posix(): path.read_bytes()
         for path in directory.rglob("*")
         if path.is_file() and not path.is_relative_to(directory / PREPARED)
     }
+
+
+def renew(name: str, platform: AppPlatform, *, check: bool) -> bool:
+    """Write a golden tree, unless it is only checked; return whether it was stale."""
+    with tempfile.TemporaryDirectory() as temporary:
+        project = Path(temporary) / "project"
+        generate(name, project, platform)
+        files = golden_files(project, platform)
+    stored = stored_files(name, platform)
+    if files != stored and not check:
+        directory = DATA / f"golden_{platform}" / name
+        for path in stored:
+            (directory / path).unlink()
+        for path, data in files.items():
+            (directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / path).write_bytes(data)
+    return files != stored
 
 
 def main() -> int:
@@ -114,22 +164,12 @@ def main() -> int:
     options = parser.parse_args()
     if options.prepare:
         prepare()
-    stale = []
-    for name in specs():
-        with tempfile.TemporaryDirectory() as temporary:
-            project = Path(temporary) / "project"
-            generate(name, project)
-            files = golden_files(project)
-        if files == stored_files(name):
-            continue
-        stale.append(name)
-        if options.check:
-            continue
-        for path in stored_files(name):
-            (GOLDEN / name / path).unlink()
-        for path, data in files.items():
-            (GOLDEN / name / path).parent.mkdir(parents=True, exist_ok=True)
-            (GOLDEN / name / path).write_bytes(data)
+    stale = [
+        f"{platform} {name}"
+        for platform in PLATFORMS
+        for name in specs(platform)
+        if renew(name, platform, check=options.check)
+    ]
     print(f"{'stale' if options.check else 'written'}: {', '.join(stale) or 'none'}")
     return int(options.check and bool(stale))
 
