@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import plistlib
+import signal
 import struct
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ortlab.devices.virtual.iphone.darwin_signals import number_on_iphone, signal_here
 from ortlab.devices.virtual.iphone.dtx import (
     DtxConnection,
     DtxMessage,
@@ -584,6 +586,25 @@ def test_a_handshake_nested_too_deeply_is_refused() -> None:
         receive_handshake(MemoryStream(struct.pack("!8sH", b"CDTunnel", len(body)) + body))
 
 
-def test_identifiers_survive() -> None:
+def test_a_payload_arrives() -> None:
     identifier = uuid.UUID(int=7)
     assert decode_payload(encode_payload({"UUID": identifier})) == {"UUID": identifier}
+
+
+# ------------------------------------------------------------------------------ signals
+
+
+@pytest.mark.parametrize(
+    ("here", "on_iphone"), [("SIGKILL", 9), ("SIGBUS", 10), ("SIGSTOP", 17), ("SIGCONT", 19)]
+)
+def test_signals_have_the_numbers_of_ios(here: str, on_iphone: int) -> None:
+    number = signal.Signals[here]
+    assert number_on_iphone(number) == on_iphone
+    assert signal_here(on_iphone) == number
+
+
+def test_no_two_signals_of_ios_are_one_here() -> None:
+    known = [number for n in range(64) if (number := signal_here(n)) is not None]
+    assert len(known) == len(set(known))
+    assert signal_here(7) is None, "SIGEMT"
+    assert signal_here(1000) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -20,7 +19,7 @@ from ortlab.devices.virtual.iphone.keyed_archive import ArchivedError, KeyedArch
 from ortlab.devices.virtual.iphone.process_control import ProcessControl
 from ortlab.devices.virtual.iphone.processes import ProcessTable
 from ortlab.devices.virtual.iphone.spec import VirtualIPhoneSpec
-from ortlab.devices.virtual.iphone.streams import Stream, StreamClosedError
+from ortlab.devices.virtual.iphone.streams import Stream
 
 INSTRUMENTS_SERVICE: Final = "com.apple.instruments.remoteserver.DVTSecureSocketProxy"
 """Under which lockdown starts it, with the developer disk image."""
@@ -189,7 +188,7 @@ def serve_instruments(phone: InstrumentsPhone, stream: Stream) -> None:
     """Serve Instruments on a stream until the computer leaves.
 
     Raises:
+        StreamClosedError: It left.
         ProtocolError: It sent what is no message.
     """
-    with contextlib.suppress(StreamClosedError):
-        InstrumentsSession(phone, stream).serve()
+    InstrumentsSession(phone, stream).serve()

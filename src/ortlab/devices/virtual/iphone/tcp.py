@@ -183,7 +183,7 @@ class TcpConnection:
         """Do what is due by the clock."""
         now_s = time.monotonic()
         with self._changed:
-            if self._closing and now_s - self._closed_at_s > _LINGER_S:
+            if self._closing and not self._sent and now_s - self._closed_at_s > _LINGER_S:
                 self.fail()
                 return
             self._acknowledge_waiting()
