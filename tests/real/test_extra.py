@@ -6,6 +6,7 @@ was imported and then is none.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -22,6 +23,19 @@ import os, traceback
 with open(os.environ["ORTLAB_TRAP"], "a") as file:
     traceback.print_stack(file=file)
 raise ModuleNotFoundError("No module named 'pymobiledevice3'", name="pymobiledevice3")
+"""
+HIDING = """
+from importlib.machinery import PathFinder
+
+find = PathFinder.find_spec.__func__
+
+
+def find_spec(cls, name, path=None, target=None):
+    hidden = name.partition(".")[0] == "pymobiledevice3"
+    return None if hidden else find(cls, name, path, target)
+
+
+PathFinder.find_spec = classmethod(find_spec)
 """
 UDID = "00008110-001A2B3C4D5E6F70"
 
@@ -96,6 +110,57 @@ for module in pkgutil.walk_packages(ortlab.__path__, "ortlab."):
     done = trapped.run("-c", script)
     assert done.returncode == 0, done.stderr
     assert trapped.imported() == ""
+
+
+def test_who_asks_for_an_iphone_is_told_of_the_extra_and_its_licence(trapped: Trapped) -> None:
+    hidden = trapped.directory / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(HIDING)
+    set_so = {"USBMUXD_SOCKET_ADDRESS": "127.0.0.1:1", "PYTHONPATH": str(hidden)}
+    line = ("-m", "ortlab", "bench", str(PREPARED), "--device", UDID, "--dry-run", "--json")
+    done = trapped.run(*line, **set_so)
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["family"]) == (4, "ToolchainError")
+    assert "GPL-3.0-or-later" in error["message"]
+    assert error["next_step"] == "pip install 'ortlab[ios]'"
+    listed = trapped.run("-m", "ortlab", "devices", "--json", **set_so)
+    assert listed.returncode == 0
+    assert json.loads(listed.stdout)["devices"][0]["device_id"] == "host"
+    assert "note: iPhones cannot be listed" in listed.stderr
+    assert "pip install 'ortlab[ios]'" in " ".join(listed.stderr.split())
+
+
+@pytest.mark.requires("ios")
+def test_iphones_are_listed_with_what_to_press(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ortlab.cli import run
+    from ortlab.devices.virtual.iphone import (
+        IPhoneFaults,
+        VirtualIPhone,
+        VirtualIPhoneSpec,
+        VirtualUsbmux,
+        known_to_clients,
+    )
+    from ortlab.devices.virtual.programs import PythonRunner
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    spec = VirtualIPhoneSpec(ios_version="26.1", udid=UDID, product="iPhone16,1", name="Ann's")
+    with VirtualUsbmux() as mux, known_to_clients(mux, tmp_path / "home"):
+        with VirtualIPhone(spec, program=PythonRunner(), faults=IPhoneFaults(), mux=mux):
+            assert run(["devices", "--json"]) == 0
+            found = json.loads(capsys.readouterr().out)["devices"]
+            assert run(["doctor", "--json"]) in (0, 4)
+            looked = json.loads(capsys.readouterr().out)["findings"]
+        assert run(["devices", "--json"]) == 0
+        unplugged = json.loads(capsys.readouterr().out)["devices"]
+    (phone,) = [device for device in found if device["kind"] == "ios"]
+    assert phone["device_id"] == UDID
+    assert not phone["ready"]  # it was never asked whether it trusts this computer
+    assert "trust" in phone["detail"]
+    assert phone["next_step"]
+    assert any(UDID in finding["subject"] for finding in looked)
+    assert not [device for device in unplugged if device["kind"] == "ios"]
 
 
 @pytest.mark.parametrize(

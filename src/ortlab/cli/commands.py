@@ -339,7 +339,7 @@ def calibrate(*, prepared: Path, device: str, as_json: bool, **options: Any) -> 
 
 def devices(*, as_json: bool) -> int:
     """List the devices."""
-    found = pipeline.devices()
+    found = pipeline.devices(say=render.note)
     if as_json:
         render.show_json({"devices": list(found)})
         return 0

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ortlab.pipeline.models import Say
 from ortlab.pipeline.places import state_directory
 
 if TYPE_CHECKING:
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
     from ortlab.domain import AttachedDevice, DeviceKind
 
 
-def devices() -> tuple[AttachedDevice, ...]:
+def devices(*, say: Say = lambda _: None) -> tuple[AttachedDevice, ...]:
     """Return the devices that are attached, ready or not; this machine first.
+
+    Args:
+        say: Told why devices of a kind cannot be listed.
 
     Raises:
         DeviceError: This machine cannot run blocks.
     """
-    return (_host(), *_phones(), *_iphones())
+    return (_host(), *_phones(), *_iphones(say))
 
 
 def _host() -> AttachedDevice:
@@ -64,17 +68,19 @@ def _phones() -> tuple[AttachedDevice, ...]:
     )
 
 
-def _iphones() -> tuple[AttachedDevice, ...]:
+def _iphones(say: Say) -> tuple[AttachedDevice, ...]:
     """Return the iPhones that usbmuxd lists; none where there is no usbmuxd."""
     from ortlab.domain import DeviceKind
 
     return tuple(
         _attached(phone.udid, DeviceKind.IOS, phone.name, findings)
-        for phone, findings in _examined_iphones()
+        for phone, findings in _examined_iphones(say)
     )
 
 
-def _examined_iphones() -> Iterator[tuple[AttachedIphone, Sequence[PhoneFinding]]]:
+def _examined_iphones(
+    say: Say = lambda _: None,
+) -> Iterator[tuple[AttachedIphone, Sequence[PhoneFinding]]]:
     from ortlab.doctor import has_usbmuxd
 
     if not has_usbmuxd():  # so that nothing of what speaks to iPhones is loaded in vain
@@ -84,7 +90,9 @@ def _examined_iphones() -> Iterator[tuple[AttachedIphone, Sequence[PhoneFinding]
 
     try:
         listed = attached_iphones()
-    except OrtlabError:  # `ortlab doctor` says what is missing
+    except OrtlabError as error:
+        step = f"; next: {error.next_step}" if error.next_step else ""
+        say(f"note: iPhones cannot be listed: {error.message}{step}")
         return
     for phone in listed:
         yield phone, iphone_findings(phone, state_directory=state_directory())
