@@ -77,8 +77,10 @@ $(BIN)/python:
 	'On Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
 
+# docopt, which pbxproj asks for, was never published as a wheel.
 $(LOCKED): | $(BIN)/python
-	$(PIP) install --quiet --only-binary :all: --require-hashes -r requirements/lock.txt
+	$(PIP) install --quiet --only-binary :all: --no-binary docopt --require-hashes \
+		-r requirements/lock.txt
 	@rm -f $(VENV)/.locked-*
 	@touch $@
 

@@ -16,7 +16,7 @@ from ortlab.scaffold.xcconfig import (
     xcconfig_value,
 )
 
-_SPECIAL = st.sampled_from(list("$/;\\()[]={}\"' \t#:@") + ["//", "$(", "${", "$$", "🐙", "\u202e"])
+_SPECIAL = st.sampled_from([*"$/;\\()[]={}\"' \t#:@🐙\u202e", "//", "$(", "${", "$$"])
 _TEXTS = st.lists(
     st.one_of(
         _SPECIAL,
@@ -27,8 +27,11 @@ _TEXTS = st.lists(
 _LINES = st.lists(
     st.one_of(
         st.sampled_from(
-            ["// a comment", "", "   ", "A = 1", "B=2 // why", "C[sdk=iphoneos*] = 3", "D = x \\"]
-            + ['#include? "Other.xcconfig"', "D = 4;", "E", "= 5", "F =", "\tG = a  b\t"]
+            [
+                *("// a comment", "", "   ", "A = 1", "B=2 // why", "C[sdk=iphoneos*] = 3"),
+                *("D = x \\", '#include? "Other.xcconfig"', "D = 4;", "E", "= 5", "F ="),
+                "\tG = a  b\t",
+            ]
         ),
         st.text(st.characters(codec="utf-8"), max_size=20),
     ),
@@ -59,7 +62,8 @@ def test_what_no_line_can_hold_is_refused(text: str) -> None:
 
 def test_the_forms_of_the_format_are_read() -> None:
     data = (
-        b"A=1\n  B =  two words  // and why\r\nC =\nD = x;\nE = long \\\n   value ; \nF[arch=*] = 6\n"
+        b"A=1\n  B =  two words  // and why\r\nC =\nD = x;\nE = long \\\n   value ; \n"
+        b"F[arch=*] = 6\n"
         b'#include "G.xcconfig"\n// H = 8\nI = caf\xc3\xa9 = \xf0\x9f\x90\x99\n2J = 1\nK\n'
         b"L = https://example.com\nM = \\\n\nN = last\\"
     )
