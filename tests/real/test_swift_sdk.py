@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from models import constant, model, value
+from onnx import TensorProto, helper
 from sdk_models import ONNX_TYPES, UNSIGNED, sdk_models, unsigned_inputs
 from sdk_prepared import (
     check_operators,
@@ -22,8 +25,9 @@ from sdk_prepared import (
 )
 
 from ios import sdk, swift
-from ortlab.domain import PreparedModel
+from ortlab.domain import OptimizationStyle, PreparedModel, TargetPlatform
 from ortlab.errors import ModelError
+from ortlab.prepare import PrepareOptions, prepare_models
 from ortlab.process import Command, SystemProcesses
 from ortlab.scaffold.sdk_model import ModelForSdk
 from ortlab.scaffold.swift_sdk import swift_sources
@@ -168,6 +172,32 @@ def test_a_thousand_sessions_leave_no_memory_behind(workspace: Workspace) -> Non
     slope_kb = np.polyfit(np.arange(len(late)), late, 1)[0]
     # A sample follows 50 times three sessions with their tensors; one of them holds some 10 kB.
     assert slope_kb / 150 < 0.5, samples
+
+
+def test_weights_are_used_where_the_file_is_mapped(workspace: Workspace, tmp_path: Path) -> None:
+    rows, columns = 8192, 1024
+    table = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
+    proto = model(
+        [helper.make_node("Gather", ["table", "rows"], ["y"])],
+        [value("rows", TensorProto.INT64, [2])],
+        [value("y", TensorProto.FLOAT, [2, columns])],
+        [constant("table", table)],
+    )
+    onnx.save(proto, tmp_path / "table.onnx")
+    options = PrepareOptions(
+        styles=(OptimizationStyle.FIXED,),
+        targets=(TargetPlatform.AMD64,),
+        configs=False,
+        predictions=False,
+    )
+    (result,) = prepare_models([tmp_path / "table.onnx"], tmp_path / "p", options).results
+    assert result.prepared
+    assert result.directory
+    path = next(v.path for v in result.prepared.variants if v.path.endswith(".ort"))
+    last, grown_kb = workspace.drive("mapped", result.directory, path).split()
+    assert float(last) == table[-1, -1]
+    # The table alone is 33,554 kB.
+    assert int(grown_kb) < 12_000
 
 
 @pytest.mark.requires("custom_ops")

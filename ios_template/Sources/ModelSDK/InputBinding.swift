@@ -48,11 +48,14 @@ final class InputBinding: Sendable {
 
 /// Checks tensors against declared inputs and keeps the sizes of named dimensions.
 struct DimensionChecker {
-    private var bound: [String: Int]
-    private var origins: [String: String] = [:]
+    /// A name's bytes: Swift takes texts for equal that a model takes for two.
+    private typealias Name = [UInt8]
+
+    private var bound: [Name: Int] = [:]
+    private var origins: [Name: String] = [:]
 
     init(known: [String: Int]) {
-        bound = known
+        for (name, size) in known { bound[Name(name.utf8)] = size }
     }
 
     mutating func check(_ input: TensorDescriptor, _ tensor: AnyTensor) throws {
@@ -82,14 +85,15 @@ struct DimensionChecker {
                 throw refusal(input, tensor, "dimension \(axis) is \(given) instead of \(size)")
             }
         case .named(let name):
-            let earlier = bound[name] ?? given
+            let key = Name(name.utf8)
+            let earlier = bound[key] ?? given
             guard earlier == given else {
-                let origin = origins[name].map { "in input '\($0)'" } ?? "in a state"
+                let origin = origins[key].map { "in input '\($0)'" } ?? "in a state"
                 let why = "dimension '\(name)' is \(given), but \(earlier) \(origin)"
                 throw refusal(input, tensor, why)
             }
-            bound[name] = given
-            origins[name] = origins[name] ?? input.name
+            bound[key] = given
+            origins[key] = origins[key] ?? input.name
         }
     }
 

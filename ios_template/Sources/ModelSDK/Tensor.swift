@@ -88,7 +88,7 @@ public final class Tensor<Element: TensorElement>: AnyTensor, @unchecked Sendabl
 
     /// Copies all elements in, in C order, from memory.
     ///
-    /// - Throws: As ``write(_:)-swift.method``.
+    /// - Throws: As for an array.
     public func write(_ elements: UnsafeBufferPointer<Element>) throws {
         try checkCount(elements.count)
         try withUnsafeMutableElements { own in

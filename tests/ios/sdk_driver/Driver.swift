@@ -2,7 +2,8 @@ import Foundation
 import ModelSDK
 
 /// Runs the generated SDK: `outputs ASSETS DIRECTORY`, `steps ASSETS`, `checks ASSETS`,
-/// `soak ASSETS COUNT`, or `operators DIRECTORY FILE LIBRARY` for a model with operators of its own.
+/// `soak ASSETS COUNT`, `mapped DIRECTORY FILE` for a model that is one large table, or
+/// `operators DIRECTORY FILE LIBRARY` for a model with operators of its own.
 @main
 struct Driver {
     static func main() async throws {
@@ -13,6 +14,7 @@ struct Driver {
         case "steps": try steps(source)
         case "checks": await Checks(source: source, assets: arguments[2]).run()
         case "soak": try soak(source, count: Int(arguments[3]) ?? 0)
+        case "mapped": try mapped(source, path: arguments[3])
         case "operators": try operators(source, path: arguments[3], library: arguments[4])
         default: fatalError("there is no command \(arguments[1])")
         }
@@ -97,16 +99,44 @@ private func soak(_ source: ModelSource, count: Int) throws {
         // This one is only forgotten.
         _ = try Scalars.open(options, from: source).run(Scalars.Input.allocate())
         if number % (count / 20) == 0 {
-            let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-            let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon") } ?? ""
-            print("RssAnon \(line.filter(\.isNumber))")
+            print("RssAnon \(try ownMemoryKilobytes())")
         }
     }
 }
 
-private func operators(_ source: ModelSource, path: String, library: String) throws {
+/// Memory of the process that no file stands behind.
+private func ownMemoryKilobytes() throws -> Int {
+    let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
+    let line = status.split(separator: "\n").first { $0.hasPrefix("RssAnon") } ?? ""
+    return Int(line.filter(\.isNumber)) ?? 0
+}
+
+/// Looks rows of a table up; prints the last number of the last row, and by how many kilobytes the
+/// process grew.
+private func mapped(_ source: ModelSource, path: String) throws {
+    let descriptor = ModelDescriptor(
+        name: "table",
+        inputs: [TensorDescriptor(name: "rows", elementType: .int64, shape: [.fixed(2)])],
+        outputs: [
+            TensorDescriptor(name: "y", elementType: .float, shape: [.fixed(2), .fixed(1024)])
+        ],
+        variants: [try variant(source, path)])
+    let before = try ownMemoryKilobytes()
+    let session = try descriptor.open(SessionOptions(intraOpThreads: 1), from: source)
+    let rows = try Tensor<Int64>([0, 8191], shape: [2])
+    guard let y = try session.run(["rows": rows])["y"] as? Tensor<Float> else { return }
+    print(try y.elements()[2047], try ownMemoryKilobytes() - before)
+}
+
+private func variant(_ source: ModelSource, _ path: String) throws -> ModelVariant {
     guard let directory = source.directory else { fatalError("no directory") }
     let size = try Data(contentsOf: directory.appendingPathComponent(path)).count
+    return ModelVariant(
+        id: "fixed", style: .fixed, target: nil, precision: "fp32", path: path, sha256: "",
+        sizeBytes: size)
+}
+
+private func operators(_ source: ModelSource, path: String, library: String) throws {
     let descriptor = ModelDescriptor(
         name: "operators",
         inputs: [
@@ -115,11 +145,7 @@ private func operators(_ source: ModelSource, path: String, library: String) thr
         outputs: [
             TensorDescriptor(name: "y", elementType: .float, shape: [.fixed(4), .fixed(40)])
         ],
-        variants: [
-            ModelVariant(
-                id: "fixed", style: .fixed, target: nil, precision: "fp32", path: path, sha256: "",
-                sizeBytes: size)
-        ],
+        variants: [try variant(source, path)],
         customOpLibraries: [.file(library)])
     for number in 0..<20 {
         let session = try descriptor.open(from: source)
