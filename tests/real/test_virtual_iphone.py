@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import plistlib
+import shlex
 import signal
 import sys
 import threading
@@ -19,6 +20,8 @@ import pytest
 from device_contract import MODEL, make_arm, make_request
 
 import bundle_writer
+from ios import swift
+from ios.core import core_program
 from ortlab import codec
 from ortlab.devices.virtual.iphone import (
     IPhoneFaults,
@@ -26,6 +29,7 @@ from ortlab.devices.virtual.iphone import (
     VirtualIPhoneSpec,
     VirtualUsbmux,
     known_to_clients,
+    open_virtual_iphone,
     runner_bundle,
 )
 from ortlab.devices.virtual.iphone.apps import InstallRefusedError
@@ -55,9 +59,9 @@ from ortlab.devices.virtual.iphone.faults import (
 )
 from ortlab.devices.virtual.iphone.processes import LaunchRefusedError, ProcessEnd
 from ortlab.devices.virtual.iphone.runner_bundles import RUNNER_BUNDLE_ID
-from ortlab.devices.virtual.programs import PythonRunner
+from ortlab.devices.virtual.programs import PythonRunner, SwiftCore
 from ortlab.process import Command, Completed, SystemProcesses
-from ortlab.wire import BlockResult, Purpose
+from ortlab.wire import BlockResult, Purpose, Stage
 
 OLD = VirtualIPhoneSpec(ios_version="16.7.2", udid="00008110-000A1B2C3D4E5F60", name="Old one")
 NEW = VirtualIPhoneSpec(
@@ -236,9 +240,10 @@ def test_who_listens_is_told(phone_of: Callable[..., VirtualIPhone]) -> None:
         text=True,
     ) as reader:
         try:
-            assert reader.stdout is not None
+            output = reader.stdout
+            assert output is not None
             lines: list[str] = []
-            thread = threading.Thread(target=lambda: lines.extend(reader.stdout), daemon=True)
+            thread = threading.Thread(target=lambda: lines.extend(output), daemon=True)
             thread.start()
             wait_for(lambda: any("[connected" in line for line in lines))
             wait_for(lambda: any("a computer reads along" in line for line in lines))
@@ -747,7 +752,7 @@ def test_a_program_that_crashes_by_itself_is_reported(
 def test_a_program_that_hangs_can_be_ended(
     phone_of: Callable[..., VirtualIPhone], tmp_path: Path
 ) -> None:
-    phone = phone_of(OLD, AppHangs(stage="load_model"))
+    phone = phone_of(OLD, AppHangs(stage=Stage.LOAD_MODEL))
     app = install(phone, tmp_path, stages_script(pause_s=0.2))
     listener = Listener()
     number = phone.processes.launch(app, on_output=listener.on_output, on_exit=listener.on_exit)
@@ -923,3 +928,70 @@ def test_the_runner_carries_out_a_batch_when_it_is_opened_by_hand(
     result = json.loads((documents / "ortlab/blocks/latency-1/result.json").read_text())
     assert result["failure"] is None
     assert result["runtime"]["shared_process"] is True
+
+
+@pytest.fixture(scope="module")
+def swift_core(tmp_path_factory: pytest.TempPathFactory) -> SwiftCore:
+    """The core, found before the phones' clients get another home."""
+    core = tmp_path_factory.mktemp("swift") / "bench-cli"
+    command = shlex.join(swift.program(core_program()))
+    library = f"export LD_LIBRARY_PATH={shlex.quote(str(swift.ort_directory()))}"
+    core.write_text(f'#!/bin/sh\n{library}\nexec {command} "$@"\n')
+    core.chmod(0o755)
+    return SwiftCore(str(core))
+
+
+@pytest.mark.requires("swift")
+def test_the_swift_core_measures_on_the_phone(
+    swift_core: SwiftCore, phone_of: Callable[..., VirtualIPhone], tmp_path: Path
+) -> None:
+    phone = phone_of(OLD)
+    path = runner_bundle(tmp_path / "swift.ipa", swift_core)
+    phone.apps.install(path, lambda *_: None, stop=phone.processes.end)
+    app = phone.apps.find(RUNNER_BUNDLE_ID)
+    assert app is not None
+    documents = app.container / "Documents"
+    listener = run(phone, RUNNER_BUNDLE_ID, str(write_request(documents)))
+    assert listener.ends == [ProcessEnd(exit_code=0)], listener.output
+    result = json.loads((documents / "ortlab/blocks/latency-1/result.json").read_text())
+    assert result["runtime"]["language"] == "swift"
+    lines = listener.output.decode().splitlines()
+    assert "ORTLAB stage=measure" in lines
+    assert lines[-1] == "ORTLAB done latency-1"
+
+
+# ------------------------------------------------------------------------------ as a device
+
+
+@pytest.mark.requires("ios")
+@pytest.mark.parametrize(
+    ("device_id", "version"), [("virtual:ios:16.7", "16.7.2"), ("virtual:ios", "26.1")]
+)
+def test_a_virtual_iphone_is_a_device_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device_id: str, version: str
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    told: list[str] = []
+    arm = make_arm(MODEL)
+    device = open_virtual_iphone(device_id, say=told.append, program=PythonRunner())
+    try:
+        info = device.info
+        assert info.virtual
+        assert info.device_id == device_id
+        assert version in info.os_version
+        request = make_request(arm, tmp_path / "block", Purpose.LATENCY)
+        result = device.run_block(request, arm)
+    finally:
+        device.close()
+    assert isinstance(result, BlockResult), result
+    assert result.failure is None
+    assert result.runtime is not None
+    assert result.runtime.language == "python"
+    assert any("virtual iPhone" in line and "python program" in line for line in told)
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list(home.rglob("*.plist")) == []

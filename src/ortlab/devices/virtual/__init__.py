@@ -1,7 +1,8 @@
 """Phones that are programs: the real protocol, real files, and the benchmark as a real process.
 
-Real adb connects to them over loopback. What they prove is the code on this side of the cable, not
-how a vendor's phone behaves; every result from one is marked ``virtual`` and supports no verdict.
+Real adb and real clients of iPhones connect to them over loopback. What they prove is the code on
+this side of the cable, not how a vendor's phone behaves; every result from one is marked
+``virtual`` and supports no verdict.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from ortlab.devices.virtual.programs import (
     KotlinCore,
     PythonRunner,
     SleepingProgram,
+    SwiftCore,
+    default_ios_program,
     default_program,
 )
 
@@ -23,8 +26,10 @@ __all__ = [
     "KotlinCore",
     "PythonRunner",
     "SleepingProgram",
+    "SwiftCore",
     "VirtualAndroidPhone",
     "VirtualPhoneSpec",
+    "default_ios_program",
     "default_program",
     "open_virtual",
     "runner_package",
