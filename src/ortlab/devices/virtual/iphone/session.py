@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ IOS: Final = "virtual:ios"
 ADDRESS_VARIABLE: Final = "USBMUXD_SOCKET_ADDRESS"
 
 _NEWEST: Final = "26.1"
+_VERSION: Final = re.compile(r"[1-9]\d(\.\d{1,2}){0,2}", re.ASCII)
 
 
 def open_virtual_iphone(
@@ -143,7 +145,7 @@ def _spec(device_id: str) -> VirtualIPhoneSpec:
     if device_id == IOS:
         return _phone(_NEWEST)
     version = device_id.removeprefix(IOS + ":")
-    if version == device_id:
+    if version == device_id or not _VERSION.fullmatch(version):
         message = f"cannot open device {device_id!r}: there is no such virtual device"
         raise UsageError(message, next_step=f"--device {IOS} or --device {IOS}:16.7")
     known = [name for name in KNOWN_BUILDS if f"{name}.".startswith(f"{version}.")]
