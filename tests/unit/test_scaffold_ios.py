@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ortlab.domain import AppSpec, Basis, GeneratedApp, ReleaseVerdict
+from ortlab.domain import AppSpec, Basis, GeneratedApp, ReleaseVerdict, ReplayAnswer
 from ortlab.errors import ModelError, UsageError
 from ortlab.scaffold import generate_ios
 from ortlab.scaffold.application_id import LONGEST_BUNDLE_ID, bundle_id
@@ -315,7 +315,11 @@ def test_what_is_no_package_is_refused(workshop: Workshop, tmp_path: Path) -> No
 
 def test_a_release_that_does_not_load_the_model_is_refused(workshop: Workshop) -> None:
     verdict = ReleaseVerdict(
-        release="1.24", loads=False, reason="it has opset 99", basis=Basis.EXPECTED
+        release="1.24",
+        loads=False,
+        replay=ReplayAnswer.NOT_LOADED,
+        reason="it has opset 99",
+        basis=Basis.EXPECTED,
     )
     workshop.prepared = replace(workshop.prepared, compatibility={"fixed-arm": (verdict,)})
     with pytest.raises(ModelError, match=r"ONNX Runtime 1\.24\.2: it has opset 99"):
