@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from state_models import hundred_steps, recurrent_model
 from text_photos import CLASSIFIER, PADDLE, check_directions, photo_of_text, photos, store_pictures
 
 from android import toolchain
@@ -183,55 +184,14 @@ def test_random_pictures_become_the_same_tensors_as_in_python(
         answer = answer[tensor.nbytes :]
 
 
-def recurrent_model(element_type: int) -> bytes:
-    """Return state_out = tanh(0.9 · state_in + x), y = the sum over it."""
-    from onnx import TensorProto, helper
-
-    shape = [2, 1, 3]
-    values = {
-        name: helper.make_tensor_value_info(name, element_type, shape)
-        for name in ("x", "state_in", "y", "state_out")
-    }
-    keep = helper.make_tensor("keep", TensorProto.FLOAT, [], [0.9])
-    nodes = [
-        helper.make_node("Cast", ["keep"], ["kept_share"], to=element_type),
-        helper.make_node("Mul", ["state_in", "kept_share"], ["kept"]),
-        helper.make_node("Add", ["kept", "x"], ["sum"]),
-        helper.make_node("Tanh", ["sum"], ["state_out"]),
-        helper.make_node("Add", ["state_out", "x"], ["y"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "recurrent",
-        [values["x"], values["state_in"]],
-        [values["y"], values["state_out"]],
-        [keep],
-    )
-    opset = helper.make_opsetid("", 17)
-    data: bytes = helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
-    return data
-
-
 @pytest.mark.parametrize("element_type", ["float", "float16"])
 def test_a_hundred_steps_of_a_state_are_those_of_python(
     program: Program, tmp_path: Path, seed: int, element_type: str
 ) -> None:
-    import onnxruntime
-    from onnx import TensorProto
-
-    proto = TensorProto.FLOAT if element_type == "float" else TensorProto.FLOAT16
-    (tmp_path / "model.onnx").write_bytes(recurrent_model(proto))
-    kind = CHANNEL_TYPES[element_type]
-    steps = np.random.default_rng(seed).normal(size=(100, 2, 1, 3)).astype(kind)
-    steps.tofile(tmp_path / "steps.bin")
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    (tmp_path / "model.onnx").write_bytes(recurrent_model(element_type))
     resets = [40, 41, 77]
-    state, wanted = np.zeros((2, 1, 3), kind), []
-    for number, x in enumerate(steps):
-        if number in resets:
-            state = np.zeros_like(state)
-        y, state = session.run(["y", "state_out"], {"x": x, "state_in": state})
-        wanted.append(y)
+    steps, wanted = hundred_steps(tmp_path / "model.onnx", element_type, resets, seed)
+    steps.tofile(tmp_path / "steps.bin")
     cases = {
         "model": "model.onnx",
         "input": "state_in",
@@ -242,9 +202,9 @@ def test_a_hundred_steps_of_a_state_are_those_of_python(
         "step_shape": [2, 1, 3],
         "steps": "steps.bin",
     }
-    answer = np.frombuffer(program("state", write_json(tmp_path, cases)), kind)
+    answer = np.frombuffer(program("state", write_json(tmp_path, cases)), steps.dtype)
     rounding = 1e-6 if element_type == "float" else 2e-3
-    np.testing.assert_allclose(answer.reshape(steps.shape), np.stack(wanted), atol=rounding)
+    np.testing.assert_allclose(answer.reshape(steps.shape), wanted, atol=rounding)
 
 
 # ------------------------------------------------------------------------------ a real model
