@@ -105,7 +105,7 @@ def test_the_wheel_carries_the_package_protocol_and_template_and_nothing_else(
         name = path.relative_to(ROOT).as_posix()
         if name.startswith("src/ortlab/"):
             expected.add(name.removeprefix("src/"))
-        elif name.startswith(("bench_protocol/", "android_template/")):
+        elif name.startswith(("bench_protocol/", "android_template/", "ios_template/")):
             expected.add(f"ortlab/{name}")
     assert "ortlab/py.typed" in expected
     assert any(name.endswith(".schema.json") for name in expected)
@@ -117,7 +117,7 @@ def test_the_wheel_carries_the_package_protocol_and_template_and_nothing_else(
 
 
 def locked() -> dict[str, str]:
-    text = (ROOT / "requirements/lock.txt").read_text()
+    text = "".join((ROOT / "requirements" / name).read_text() for name in ("lock.txt", "ios.txt"))
     found = re.findall(r"^([A-Za-z0-9._-]+)==([^ \\]+)", text, flags=re.MULTILINE)
     return {canonicalize_name(name): version for name, version in found}
 
@@ -136,7 +136,7 @@ def test_the_lock_holds_what_the_project_asks_for() -> None:
         assert requirement.specifier.contains(version), f"make lock: {requirement} is not met"
 
 
-@pytest.mark.parametrize("name", ["lock.txt", "models.txt"])
+@pytest.mark.parametrize("name", ["lock.txt", "ios.txt", "models.txt"])
 def test_a_lock_has_hashes_and_names_no_index(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text()
     entries = re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:]

@@ -4,6 +4,6 @@
 public enum Models {
     /// All of them, by the names of their classes.
     public static let all: [ModelDescriptor] = [
-        Counter.descriptor,
+        Counter.descriptor
     ]
 }
