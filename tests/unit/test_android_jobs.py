@@ -105,7 +105,7 @@ HOSTILE = ("a'b.onnx", "$(reboot).onnx", "`id`;rm -rf ..onnx", '"x" & y.onnx', "
 def test_hostile_names_stay_one_argument(tmp_path: Path, files: PhoneFiles, name: str) -> None:
     (tmp_path / name).write_bytes(b"model")
     job = make_job(request(tmp_path, name, block_id=name), APP, None, files.describe)
-    assert Path(job.request.model.path).name == name
+    assert Path(job.request.model.path).name == "content.onnx"
     (path,) = job.file_sets[0].paths_under(FILES)
     assert shlex.split(command_line(("sha256sum", path))) == ["sha256sum", path]
     assert "/" not in job.remote_directory.removeprefix(f"/sdcard/Android/media/{APP}/blocks/")

@@ -48,7 +48,13 @@ class FileSet:
         return sum(size for size, _ in self.stamp)
 
     def paths_under(self, root: str) -> tuple[str, ...]:
-        """Return where each file is on a phone that keeps files in this directory."""
+        """Return where each file is on a phone that keeps files in this directory.
+
+        A file of its own has no name of its own there: the same content under two names is one
+        file, as variants of a model may be. Files that lie side by side find each other by name.
+        """
+        if len(self.paths) == 1:
+            return (f"{root}/{self.sha256}/content{_suffix(self.paths[0].name)}",)
         return tuple(f"{root}/{self.sha256}/{phone_name(path.name)}" for path in self.paths)
 
 
@@ -61,8 +67,12 @@ def phone_name(name: str) -> str:
     if sound and not name.startswith("."):
         return name
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:16]
+    return digest + _suffix(name)
+
+
+def _suffix(name: str) -> str:
     suffix = Path(name).suffix
-    return digest + (suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,8}", suffix) else "")
+    return suffix if re.fullmatch(r"\.[A-Za-z0-9]{1,8}", suffix) else ""
 
 
 def external_data(model: Path) -> tuple[Path, ...]:
