@@ -173,6 +173,11 @@ class IosDevice:
         """What the phone says of itself."""
         return self._facts
 
+    @property
+    def worker_number(self) -> int | None:
+        """Of the process that speaks to the phone, where it runs."""
+        return self._client.process_number
+
     @cached_property
     def info(self) -> DeviceInfo:
         """The phone, and the runtime of the benchmark app.
@@ -243,11 +248,11 @@ class IosDevice:
             job = make_job(request, app.application_id, self._files.describe, by_hand=by_hand)
             answer = self._carry_out(job, app)
             failure = answer.failure if isinstance(answer, BlockResult) else None
-            if failure is not None and failure.kind in _STALE:
-                if self._files.verify(job.bundle_id, job.file_sets):
-                    name = self._facts.title
-                    self._say(f"note: what {name} had kept of the block's files was damaged")
-                    answer = self._carry_out(job, app)
+            stale = failure is not None and failure.kind in _STALE
+            if stale and self._files.verify(job.bundle_id, job.file_sets):
+                name = self._facts.title
+                self._say(f"note: what {name} had kept of the block's files was damaged")
+                answer = self._carry_out(job, app)
         except DeviceTimeoutError as error:
             raise DeviceLostError(
                 error.message, next_step=error.next_step or REPLUG, log_path=error.log_path
@@ -497,26 +502,28 @@ class IosDevice:
 
     def _death(self, job: Job, app: BuiltApp, ran: _Ran, bad: BadAnswerError) -> Death:
         """Say why there is no answer; the system's reports stay in the block's directory."""
-        last = last_stage(job.directory) or (ran.stages[-1] if ran.stages else None)
-        seen = {"last_stage": last, "output_tail": ran.output, "exit_code": ran.exit_code}
+        death = Death(
+            kind=bad.kind,
+            message=bad.message,
+            exit_code=ran.exit_code,
+            last_stage=last_stage(job.directory) or (ran.stages[-1] if ran.stages else None),
+            output_tail=ran.output,
+        )
         if ran.timed_out:
-            seconds = f"{job.request.deadline_s:g} s"
-            message = f"the app did not end within the block's {seconds}"
-            return Death(kind=DeathKind.DEADLINE, message=message, **seen)
-        whole = bad.kind is not DeathKind.NO_RESULT
-        if whole and not ran.signal:
-            return Death(kind=bad.kind, message=bad.message, **seen)
-        wait = ran.exit_code is None
-        texts = self._reports(app, job.directory, wait=wait)
+            message = f"the app did not end within the block's {job.request.deadline_s:g} s"
+            return replace(death, kind=DeathKind.DEADLINE, message=message)
+        if bad.kind is not DeathKind.NO_RESULT and not ran.signal:
+            return death
+        texts = self._reports(app, job.directory, wait=ran.exit_code is None)
         cause = crash.judge(texts, app.executable, ran.pid, ran.signal)
         if cause is not None:
-            return Death(
-                kind=cause.kind, message=cause.message, signal_name=cause.signal_name, **seen
+            return replace(
+                death, kind=cause.kind, message=cause.message, signal_name=cause.signal_name
             )
         if ran.exit_code:
             message = f"the app ended with exit code {ran.exit_code}"
-            return Death(kind=DeathKind.EXIT, message=message, **seen)
-        return Death(kind=bad.kind, message=bad.message, **seen)
+            return replace(death, kind=DeathKind.EXIT, message=message)
+        return death
 
     # -- crash reports --------------------------------------------------------------------------
 

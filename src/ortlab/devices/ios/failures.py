@@ -179,8 +179,7 @@ _INSTALLD: Final = {
 }
 _REFUSALS: Final = (
     (
-        r"(?i)no space|not enough (?:disk )?space|insufficient.?(?:storage|space)|PackageExtractionF"
-        r"ailed.*space",
+        r"(?i)no space|not enough (?:disk )?space|insufficient.?(?:storage|space)",
         "its storage is full",
         "make room: Settings, General, iPhone Storage",
     ),
@@ -205,8 +204,7 @@ _REFUSALS: Final = (
         "delete one of your apps on the iPhone",
     ),
     (
-        r"PackageInspectionFailed|PackageExtractionFailed|InvalidPackage|not a valid|Failed to load"
-        r" Info|MissingBundle|BundleExecutable",
+        r"Package(?:Inspection|Extraction)Failed|InvalidPackage|not a valid|MissingBundle",
         "the file is no app that it can read",
         "build it again",
     ),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ortlab.devices.file_sets import FileHashes, FileSet
@@ -14,7 +13,6 @@ from ortlab.errors import DeviceError, DeviceNotReadyError
 ROOT: Final = "/Documents/ortlab"
 FILES: Final = f"{ROOT}/files"
 
-_DIRECTORY_NAME: Final = re.compile(r"[0-9a-f]{64}")
 _LEAST_S: Final = 60.0
 _SLOWEST_BYTES_PER_S: Final = 1 << 20
 _TOLD_BYTES: Final = 8 << 20
@@ -65,9 +63,8 @@ class IphoneFiles:
         """Look anew at what is there, as the app's container may be another."""
         self._verified = {pair for pair in self._verified if pair[0] != bundle_id}
 
-    def clean(self, bundle_id: str, keep: Collection[str]) -> None:
-        """Remove what was put into an app's documents, except the given hashes."""
-        del keep  # what is needed is sent again: the phone is full, and this is rare
+    def clean(self, bundle_id: str) -> None:
+        """Remove what was put into an app's documents; what is needed is sent again."""
         self._client.ask(
             Action.REMOVE,
             deadline_s=_LEAST_S,
@@ -113,16 +110,17 @@ class IphoneFiles:
         except DeviceNotReadyError as error:
             if "storage is full" not in error.message:
                 raise
-            self.clean(bundle_id, ())  # models of earlier runs may fill it
+            self.clean(bundle_id)  # models of earlier runs may fill it
             self._send_once(bundle_id, item)
-        if len(item.paths) > 1 or item.size_bytes < _TOLD_BYTES:
-            if self._hashes(bundle_id, item) != [digests.sha256 for digests in item.digests]:
-                message = (
-                    f"cannot send {item.paths[0].name} to {self._client.name}: what arrived is not"
-                    " what was sent"
-                )
-                step = "try another cable; then run the same command again"
-                raise DeviceError(message, next_step=step)
+        read_back = len(item.paths) > 1 or item.size_bytes < _TOLD_BYTES
+        wanted = [digests.sha256 for digests in item.digests]
+        if read_back and self._hashes(bundle_id, item) != wanted:
+            message = (
+                f"cannot send {item.paths[0].name} to {self._client.name}: what arrived is not"
+                " what was sent"
+            )
+            step = "try another cable; then run the same command again"
+            raise DeviceError(message, next_step=step)
 
     def _send_once(self, bundle_id: str, item: FileSet) -> None:
         pairs = zip(item.paths, item.paths_under(FILES), strict=True)

@@ -16,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -31,6 +32,7 @@ from ortlab.devices.ios.messages import (
     question_of,
     to_line,
 )
+from ortlab.devices.ios.uploading import upload
 from ortlab.devices.local_files import opened, staged
 from ortlab.errors import StorageError
 
@@ -43,6 +45,7 @@ _CONNECT_S: Final = 30.0
 _TUNNEL_S: Final = 30.0
 _CALL_S: Final = 20.0
 _LOOK_S: Final = 3.0
+_STAGING: Final = "/PublicStaging/ortlab"
 _END_S: Final = 5.0
 _POLL_S: Final = 1.0
 _QUIET_S: Final = 0.3
@@ -443,10 +446,32 @@ class Work:
 
         try:
             async with InstallationProxyService(client) as proxy:
-                await proxy.install_from_local(Path(path), developer=True, handler=progress)
+                if Path(path).is_dir():
+                    await proxy.install_from_local(Path(path), developer=True, handler=progress)
+                else:
+                    await self._install_package(client, proxy, Path(path), progress)
         except OSError as error:
             _raise_if_full(error)
             raise
+
+    async def _install_package(
+        self, client: Any, proxy: Any, path: Path, progress: Callable[..., None]
+    ) -> None:
+        """Send an `.ipa` in parts, as a whole it would lie in memory, and install it."""
+        from pymobiledevice3.services.afc import AfcService
+
+        place = f"{_STAGING}/{uuid.uuid4()}.ipa"
+        async with AfcService(client) as files:
+            try:
+                await files.makedirs(_STAGING)
+                with path.open("rb") as source:
+                    handle = await files.fopen(place, "w")
+                    await upload(files, source, handle)
+                    await files.fclose(handle)
+                await proxy.send_package("Install", {"PackageType": "Developer"}, progress, place)
+            finally:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(files.rm_single(place, force=True), _LOOK_S)
 
     async def uninstall(self, bundle_id: str) -> None:
         """Remove an app and its data."""
@@ -585,17 +610,27 @@ class Work:
         arguments: list[str],
         environment: dict[str, str],
         limit_s: float,
+        *,
         sample: bool,
         leave: bool,
     ) -> dict[str, Any]:
-        """Start an app and follow it to its end, for so many seconds at most."""
+        """Start an app and follow it to its end, for so many seconds at most.
+
+        Args:
+            bundle_id: Of the app.
+            arguments: Of its program.
+            environment: Beside what the phone sets.
+            limit_s: Then it is stopped.
+            sample: Whether to look at its memory.
+            leave: Whether it goes on after that time instead.
+        """
         dvt, control, info = await self._phone.instruments()
         service = control.service
         service.ends.clear()
         service.ended.clear()
         while not service.output_events.empty():
             service.output_events.get_nowait()
-        pid = await self._launch(service, bundle_id, arguments, environment)
+        pid = await self._launch(dvt, service, bundle_id, arguments, environment)
         run = Run(pid, self._tell)
         self._phone.doing = "running the app"
         follow = asyncio.create_task(run.follow(service.output_events))
@@ -625,25 +660,29 @@ class Work:
         }
 
     async def _launch(
-        self, service: Any, bundle_id: str, arguments: list[str], environment: dict[str, str]
+        self,
+        dvt: Any,
+        service: Any,
+        bundle_id: str,
+        arguments: list[str],
+        environment: dict[str, str],
     ) -> int:
         from pymobiledevice3.dtx.exceptions import DTXNsError
+        from pymobiledevice3.services.dvt.instruments.process_control import ProcessControl
 
-        options = {"StartSuspendedKey": False, "KillExisting": True}
-        launch = service.launch_suspended_process_with_device_path_bundle_identifier_environment_arguments_options_
+        starter = ProcessControl(dvt, service)
         try:
             pid = await self._phone.within(
                 _CONNECT_S,
-                launch("", bundle_id, environment, arguments, options),
+                starter.launch(bundle_id, arguments=arguments, environment=environment),
                 "starting the app",
             )
         except DTXNsError as error:
             raise CannotLaunchError(_words(error)) from error
-        number = _plain(pid)
-        if not number:
+        except AssertionError as error:
             message = "it gives no process number"
-            raise CannotLaunchError(message)
-        return number
+            raise CannotLaunchError(message) from error
+        return _plain(pid) or 0
 
     async def _wait_for_end(
         self, service: Any, info: Any, run: Run, follow: asyncio.Task[None], limit_s: float
