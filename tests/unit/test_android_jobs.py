@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from ortlab.devices.android.apps import check_application_id
 from ortlab.devices.android.files import FILES, PhoneFiles
-from ortlab.devices.android.jobs import _named_files, lay_out, make_job
+from ortlab.devices.android.jobs import lay_out, make_job
 from ortlab.devices.android.quoting import command_line
+from ortlab.devices.answers import named_files
 from ortlab.devices.file_sets import external_data, phone_name
 from ortlab.errors import UsageError
 from ortlab.wire import BlockRequest, ModelReference, Purpose, SessionSettings, TensorFile
@@ -147,10 +148,10 @@ def test_only_files_of_the_block_are_brought(tmp_path: Path) -> None:
     result.write_text(
         json.dumps({"outputs": [{"path": path} for path in paths], "profile_path": "p.json"})
     )
-    assert list(_named_files(result)) == ["p.json", "y.bin"]
+    assert list(named_files(result)) == ["p.json", "y.bin"]
     for text in ("", "[", "[]", "7", '{"outputs": 3, "profile_path": []}', '{"outputs": [1]}'):
         result.write_text(text)
-        assert list(_named_files(result)) == []
+        assert list(named_files(result)) == []
 
 
 def test_a_block_has_its_own_directory(tmp_path: Path, files: PhoneFiles) -> None:
