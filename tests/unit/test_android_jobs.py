@@ -47,7 +47,7 @@ def test_paths_become_the_phones(tmp_path: Path, files: PhoneFiles) -> None:
     (tmp_path / "x.bin").write_bytes(b"1234")
     job = make_job(request(tmp_path), APP, None, files.describe)
     assert job.request.model.path.startswith(f"{FILES}/")
-    assert job.request.model.path.endswith("/model.onnx")
+    assert job.request.model.path.endswith("/content.onnx")
     assert job.request.inputs[0].path.startswith(f"{FILES}/")
     assert job.request.output_directory == f"/sdcard/Android/media/{APP}/blocks/b-1"
     assert [item.size_bytes for item in job.file_sets] == [5, 4]
