@@ -293,7 +293,7 @@ def test_files_are_sent_once_and_sent_again_when_damaged(
     phone = bench.phone(spec)
     device = bench.device(phone)
     succeeded(bench.block(device))
-    (model,) = bench.inside(spec).rglob("ortlab/files/*/doubling.onnx")
+    (model,) = bench.inside(spec).rglob("ortlab/files/*/content.onnx")
     first = model.stat().st_mtime_ns
     succeeded(bench.block(device, block_id="second"))
     assert model.stat().st_mtime_ns == first
