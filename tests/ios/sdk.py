@@ -10,7 +10,7 @@ from ios import swift
 from ortlab.scaffold.sdk_model import ModelForSdk
 from ortlab.scaffold.swift_sdk import swift_sources
 
-__all__ = ["DRIVER", "PROGRAM", "RESOURCES", "SOURCES", "build_sdk", "shipped"]
+__all__ = ["DRIVER", "SOURCES", "build_sdk", "run_template_tests", "shipped"]
 
 SOURCES = swift.TEMPLATE / "Sources/ModelSDK"
 DRIVER = Path(__file__).parent / "sdk_driver"
@@ -34,6 +34,22 @@ let package = Package(
             resources: [.copy("Generated/Resources/ortlab")], swiftSettings: strict),
         .executableTarget(
             name: "sdk-driver", dependencies: ["ModelSDK", "Ort", "COrt"], swiftSettings: strict),
+    ]
+)
+"""
+_TEST_MANIFEST = """\
+// swift-tools-version:5.9
+import PackageDescription
+
+let package = Package(
+    name: "SdkTests",
+    targets: [
+        .target(name: "COrt", linkerSettings: [.linkedLibrary("onnxruntime")]),
+        .target(name: "Ort", dependencies: ["COrt"]),
+        .target(
+            name: "ModelSDK", dependencies: ["Ort"],
+            resources: [.copy("Generated/Resources/ortlab")]),
+        .testTarget(name: "ModelSDKTests", dependencies: ["ModelSDK"]),
     ]
 )
 """
@@ -66,6 +82,30 @@ def build_sdk(models: Sequence[ModelForSdk], assets: Path, name: str, program: P
     files |= _tree(program, f"Sources/{PROGRAM}")
     _renew(package, files)
     return swift.build(package, product=PROGRAM) / PROGRAM
+
+
+def run_template_tests() -> str:
+    """Run the template's own tests of `ModelSDK`, with its sample; return what is said of them.
+
+    Only this module and what it stands on is built, in Swift 5's language as Xcode does.
+
+    Raises:
+        SwiftFailedError: It does not compile without a warning, or a test fails.
+    """
+    package = swift.CACHE / "packages" / "sdk-tests"
+    files: dict[str, bytes] = {"Package.swift": _TEST_MANIFEST.encode()}
+    for target in ("Sources/COrt", "Sources/Ort", "Sources/ModelSDK", "Tests/ModelSDKTests"):
+        files |= _tree(swift.TEMPLATE / target, target)
+    _renew(package, files)
+    libraries = f"-L{swift.ort_directory()}"
+    completed = swift.run(
+        [
+            *("swift", "test", "--scratch-path", swift.CACHE / "build" / "sdk-tests"),
+            *("-Xswiftc", "-warnings-as-errors", "-Xlinker", libraries),
+        ],
+        directory=package,
+    )
+    return completed.stdout + completed.stderr
 
 
 def _tree(directory: Path, prefix: str) -> dict[str, bytes]:

@@ -234,6 +234,13 @@ def test_what_is_no_tensor_is_refused(name: str, workspace: Workspace) -> None:
         swift_sources([broken])
 
 
+def test_the_templates_own_tests_pass() -> None:
+    said = sdk.run_template_tests()
+    counts = re.findall(r"Executed (\d+) tests, with 0 failures", said)
+    assert counts, said
+    assert max(map(int, counts)) >= 10, said
+
+
 def test_every_type_of_the_c_api_is_an_input_here(workspace: Workspace) -> None:
     declared = {
         tensor.element_type
