@@ -16,7 +16,7 @@ struct BlockResult {
     var profilePath: String?
 
     var json: Json {
-        .object([
+        .fields([
             ("schema", .text("ortlab.block_result/1")),
             ("block_id", .text(blockId)),
             ("failure", failure?.json ?? .null),
@@ -29,7 +29,7 @@ struct BlockResult {
             ("conditions_before", conditionsBefore?.json ?? .null),
             ("conditions_after", conditionsAfter?.json ?? .null),
             ("outputs", .array(outputs.map(\.json))),
-            ("profile_path", .optional(profilePath)),
+            ("profile_path", .name(profilePath)),
         ])
     }
 }
@@ -41,7 +41,7 @@ struct Failure {
     let message: String
 
     var json: Json {
-        .object([
+        .fields([
             ("stage", .text(stage.rawValue)), ("kind", .text(kind.rawValue)),
             ("message", .text(message)),
         ])
@@ -59,7 +59,7 @@ struct RuntimeFacts {
     let isDebuggerAttached: Bool?
 
     var json: Json {
-        .object([
+        .fields([
             ("ort_version", .text(ortVersion)),
             ("language", .text("swift")),
             ("language_version", .text(languageVersion)),
@@ -67,8 +67,8 @@ struct RuntimeFacts {
             ("available_providers", .texts(availableProviders)),
             ("build_info", .text(buildInformation)),
             ("shared_process", .boolean(sharesProcess)),
-            ("app_build", .optional(appBuild)),
-            ("debugger_attached", .optional(isDebuggerAttached)),
+            ("app_build", .name(appBuild)),
+            ("debugger_attached", .flag(isDebuggerAttached)),
         ])
     }
 }
@@ -86,16 +86,16 @@ struct Timing {
     var closeNs: Int64?
 
     var json: Json {
-        .object([
-            ("environment_ns", .optional(environmentNs)),
-            ("load_model_ns", .optional(loadModelNs)),
-            ("session_creation_ns", .optional(sessionCreationNs)),
-            ("first_run_ns", .optional(firstRunNs)),
-            ("warm_up_ns", .array(warmUpNs.map(Json.number))),
-            ("warm_up_converged", .optional(warmUpConverged)),
-            ("measured_ns", .array(measuredNs.map(Json.number))),
-            ("stop_reason", .optional(stopReason?.rawValue)),
-            ("close_ns", .optional(closeNs)),
+        .fields([
+            ("environment_ns", .count(environmentNs)),
+            ("load_model_ns", .count(loadModelNs)),
+            ("session_creation_ns", .count(sessionCreationNs)),
+            ("first_run_ns", .count(firstRunNs)),
+            ("warm_up_ns", .numbers(warmUpNs)),
+            ("warm_up_converged", .flag(warmUpConverged)),
+            ("measured_ns", .numbers(measuredNs)),
+            ("stop_reason", .name(stopReason?.rawValue)),
+            ("close_ns", .count(closeNs)),
         ])
     }
 }
@@ -114,7 +114,7 @@ struct MemoryPoint {
     let byteCount: Int64
 
     var json: Json {
-        .object([
+        .fields([
             ("metric", .text(metric)), ("kind", .text(kind.rawValue)), ("scope", .text(scope)),
             ("phase", .text(phase.rawValue)), ("size_bytes", .number(byteCount)),
         ])
@@ -122,17 +122,17 @@ struct MemoryPoint {
 }
 
 extension ProviderRequest {
-    var json: Json { .object([("name", .text(name)), ("options", .texts(options))]) }
+    var json: Json { .fields([("name", .text(name)), ("options", .options(options))]) }
 }
 
 extension TensorFile {
     var json: Json {
-        .object([
+        .fields([
             ("name", .text(name)),
             ("element_type", .text(elementType.rawValue)),
-            ("shape", .array(shape.map { .number(Int64($0)) })),
+            ("shape", .numbers(shape.map { Int64($0) })),
             ("path", .text(path)),
-            ("sha256", .optional(sha256)),
+            ("sha256", .name(sha256)),
         ])
     }
 }

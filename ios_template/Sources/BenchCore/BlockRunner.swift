@@ -60,7 +60,7 @@ public struct BlockRunner: Sendable {
     public func probe() throws -> String {
         let runtime = try startRuntime(platform, sharesProcess: false).facts
         let machine = platform.machine
-        return Json.object([
+        return Json.fields([
             ("name", .text(machine.name)),
             ("os_version", .text(machine.osVersion)),
             ("architecture", .text(machine.architecture)),

@@ -1,25 +1,36 @@
 /// A JSON document. Numbers keep the text that they were written as, objects every key, so that a
 /// request can be checked as strictly as its schema.
-indirect enum Json {
+enum Json {
     case null
     case boolean(Bool)
-    case number(String)
+    case digits(String)
     case text(String)
     case array([Json])
-    case object([(key: String, value: Json)])
+    case object([Member])
 
-    static func number(_ value: Int64) -> Json { .number(String(value)) }
-    static func number(_ value: Double) -> Json { .number("\(value)") }
-    static func texts(_ texts: [String]) -> Json { .array(texts.map(Json.text)) }
-    static func texts(_ texts: [String: String]) -> Json {
-        .object(texts.sorted { $0.key < $1.key }.map { ($0.key, .text($0.value)) })
+    /// A key of an object and its value.
+    struct Member {
+        let key: String
+        let value: Json
     }
 
-    /// A number, or null where there is none.
-    static func optional(_ value: Int64?) -> Json { value.map(Json.number) ?? .null }
-    static func optional(_ value: Double?) -> Json { value.map(Json.number) ?? .null }
-    static func optional(_ value: Bool?) -> Json { value.map(Json.boolean) ?? .null }
-    static func optional(_ value: String?) -> Json { value.map(Json.text) ?? .null }
+    static func number(_ value: Int64) -> Json { .digits(String(value)) }
+    static func texts(_ texts: [String]) -> Json { .array(texts.map { .text($0) }) }
+    static func numbers(_ numbers: [Int64]) -> Json { .array(numbers.map { .number($0) }) }
+    static func options(_ options: [String: String]) -> Json {
+        .fields(options.sorted { $0.key < $1.key }.map { ($0.key, .text($0.value)) })
+    }
+
+    /// An object, as keys and values.
+    static func fields(_ fields: [(String, Json)]) -> Json {
+        .object(fields.map { Member(key: $0.0, value: $0.1) })
+    }
+
+    // Each under a name of its own, so that large literals are compiled at once; nil is null.
+    static func count(_ value: Int64?) -> Json { value.map { .number($0) } ?? .null }
+    static func measure(_ value: Double?) -> Json { value.map { .digits("\($0)") } ?? .null }
+    static func flag(_ value: Bool?) -> Json { value.map { .boolean($0) } ?? .null }
+    static func name(_ value: String?) -> Json { value.map { .text($0) } ?? .null }
 
     /// The document on one line.
     var encoded: String {
@@ -32,7 +43,7 @@ indirect enum Json {
         switch self {
         case .null: line += "null"
         case .boolean(let value): line += value ? "true" : "false"
-        case .number(let digits): line += digits
+        case .digits(let digits): line += digits
         case .text(let text): Self.quote(text, to: &line)
         case .array(let items):
             line += "["
@@ -125,7 +136,7 @@ struct JsonParser {
 
     private mutating func object(depth: Int) throws -> Json {
         position += 1
-        var members: [(key: String, value: Json)] = []
+        var members: [Json.Member] = []
         skipSpace()
         if take("}") { return .object(members) }
         while true {
@@ -134,7 +145,7 @@ struct JsonParser {
             let key = try text()
             skipSpace()
             guard take(":") else { throw complaint("no colon") }
-            members.append((key, try value(depth: depth + 1)))
+            members.append(Json.Member(key: key, value: try value(depth: depth + 1)))
             skipSpace()
             if take("}") { return .object(members) }
             guard take(",") else { throw complaint("no comma") }
@@ -163,10 +174,10 @@ struct JsonParser {
         case "null": return .null
         case "true": return .boolean(true)
         case "false": return .boolean(false)
-        case "NaN", "Infinity", "-Infinity": return .number(word)
+        case "NaN", "Infinity", "-Infinity": return .digits(word)
         default:
             guard isNumber(word) else { throw complaint("no value") }
-            return .number(word)
+            return .digits(word)
         }
     }
 

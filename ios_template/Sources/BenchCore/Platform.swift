@@ -50,16 +50,16 @@ public struct Conditions: Sendable {
     public init() {}
 
     var json: Json {
-        .object([
-            ("battery_percent", .optional(batteryPercent)),
-            ("charging", .optional(isCharging)),
-            ("temperature_c", .optional(temperatureCelsius)),
-            ("thermal_status", .optional(thermalStatus)),
-            ("low_power_mode", .optional(isLowPowerMode)),
-            ("foreground", .optional(isForeground)),
-            ("cpu_governor", .optional(cpuGovernor)),
-            ("cpu_frequency_khz", .array(cpuFrequenciesKhz.map(Json.number))),
-            ("busy_fraction", .optional(busyFraction)),
+        .fields([
+            ("battery_percent", .measure(batteryPercent)),
+            ("charging", .flag(isCharging)),
+            ("temperature_c", .measure(temperatureCelsius)),
+            ("thermal_status", .name(thermalStatus)),
+            ("low_power_mode", .flag(isLowPowerMode)),
+            ("foreground", .flag(isForeground)),
+            ("cpu_governor", .name(cpuGovernor)),
+            ("cpu_frequency_khz", .numbers(cpuFrequenciesKhz)),
+            ("busy_fraction", .measure(busyFraction)),
         ])
     }
 }

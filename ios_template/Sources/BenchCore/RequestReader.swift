@@ -127,7 +127,7 @@ private func readStop(_ fields: Fields) throws -> StopRule {
 /// The fields of an object, which know where they stand.
 private struct Fields {
     let place: String
-    let members: [(key: String, value: Json)]
+    let members: [Json.Member]
 
     subscript(key: String) -> Field {
         get throws {
@@ -210,14 +210,14 @@ private struct Field {
     }
 
     func wholeNumber(least: Int64 = 0) throws -> Int64 {
-        guard case .number(let digits) = value, isNumber(digits, isWhole: true),
+        guard case .digits(let digits) = value, isNumber(digits, isWhole: true),
             let number = Int64(digits), (least...largest).contains(number)
         else { throw impossible }
         return number
     }
 
     func number() throws -> Double {
-        guard case .number(let digits) = value, isNumber(digits), let number = Double(digits),
+        guard case .digits(let digits) = value, isNumber(digits), let number = Double(digits),
             number >= 0, number < secondsLimit
         else { throw impossible }
         return number

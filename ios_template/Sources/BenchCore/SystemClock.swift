@@ -53,6 +53,6 @@ struct ClockFacts {
     }
 
     var json: Json {
-        .object([("name", .text(name)), ("resolution_ns", .number(resolutionNs))])
+        .fields([("name", .text(name)), ("resolution_ns", .number(resolutionNs))])
     }
 }
