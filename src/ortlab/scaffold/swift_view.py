@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ortlab.domain import ClassificationKind, ImageKind, TensorSpec
+from ortlab.domain import ClassificationKind, ImageKind, ResizeRule, TensorSpec
 from ortlab.scaffold.sdk_allocation import AllocationParameter, allocation_plan
 from ortlab.scaffold.sdk_model import (
     ModelForSdk,
@@ -25,6 +25,13 @@ from ortlab.scaffold.swift_names import property_name
 
 _INPUT_MEMBERS: Final = frozenset({"allocate", "binding", "close", "descriptor", "writers"})
 _OUTPUT_MEMBERS: Final = frozenset({"labels", "tensors"})
+_RESIZE_RULES: Final = {
+    ResizeRule.STRETCH: ".stretch",
+    ResizeRule.FIT: ".fit",
+    ResizeRule.FIT_TOP_LEFT: ".fitTopLeft",
+    ResizeRule.FIT_HEIGHT: ".fitHeight",
+    ResizeRule.CROP: ".crop",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +131,7 @@ def _image_format(kind: ImageKind, tensor: TensorSpec) -> Expression:
         scale=repr(float(kind.scale)),
         mean=array(*(repr(float(value)) for value in kind.mean)),
         std=array(*(repr(float(value)) for value in kind.std)),
-        resize=f".{kind.resize.value}",
+        resize=_RESIZE_RULES[kind.resize],
         padding=repr(float(kind.padding)),
         antialias="true" if kind.antialias else "false",
     )
