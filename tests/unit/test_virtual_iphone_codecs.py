@@ -352,6 +352,39 @@ def test_impossible_fragments_are_refused(header: tuple[int, ...]) -> None:
         DtxConnection(MemoryStream(sent)).receive()
 
 
+WHOLE = DtxMessage(kind=Kind.OBJECT, channel=1, identifier=9, payload="x" * 100)
+
+
+def whole_fragments() -> list[bytes]:
+    parts = fragments(encode_body(WHOLE), WHOLE, WHOLE.identifier, 60)
+    return [parts[0], *(a + b for a, b in zip(parts[1::2], parts[2::2], strict=True))]
+
+
+def test_fragments_may_come_in_another_order() -> None:
+    first, *others = whole_fragments()
+    connection = DtxConnection(MemoryStream(first + b"".join(reversed(others))))
+    assert connection.receive() == WHOLE
+
+
+def test_fragments_that_repeat_begin_twice_or_exceed_what_was_said_are_refused() -> None:
+    first, second, *_ = whole_fragments()
+    larger = struct.pack("<IIHHIIIiI", 0x1F3D5B79, 32, 1, 9, 60_000, 9, 0, 1, 0) + bytes(60_000)
+    for sent in (first + second + second, first + first, first + larger):
+        with pytest.raises(ProtocolError):
+            DtxConnection(MemoryStream(sent)).receive()
+
+
+def test_not_more_unfinished_messages_are_kept_than_a_client_needs() -> None:
+    headers = [
+        struct.pack("<IIHHIIIiI", 0x1F3D5B79, 32, 0, 2, 10, number, 0, 1, 0)
+        for number in range(LARGE)
+    ]
+    stream = MemoryStream(b"".join(headers))
+    with pytest.raises(ProtocolError):
+        DtxConnection(stream).receive()
+    assert len(stream.incoming) > len(headers[0]) * (LARGE - 200)
+
+
 # ------------------------------------------------------------------------------ XPC
 
 XPC_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)))
@@ -416,6 +449,7 @@ def test_what_xpc_does_not_hold_is_refused(value: object) -> None:
         struct.pack("<II", 0x9000, 4) + b"\xff\xfe\xfd\0",
         struct.pack("<II", 0x7777, 4),
         encode_object(1) + b"\0",
+        struct.pack("<IIII", 0xE000, 8, 0, 0),
         struct.pack("<III", 0xE000, 8, 1) * LARGE,
     ],
 )
@@ -439,6 +473,11 @@ def test_messages_arrive_however_their_bytes_are_cut(
         sent = sent[size:]
     assert [(m.flags, m.number) for m in received] == [(m.flags, m.number) for m in wanted]
     assert all(same(a.payload, b.payload) for a, b in zip(received, wanted, strict=True))
+
+
+def test_a_message_larger_than_any_is_refused_before_it_comes() -> None:
+    with pytest.raises(ProtocolError):
+        list(MessageBuffer().add(struct.pack("<IIQQ", 0x29B00B92, 1, 1 << 40, 1)))
 
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

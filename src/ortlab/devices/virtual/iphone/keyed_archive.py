@@ -202,7 +202,6 @@ class _Reader:
     def __init__(self, objects: list[Any]) -> None:
         self._objects = objects
         self._read: dict[int, Any] = {}
-        self._open: set[int] = set()
 
     def value(self, reference: object, depth: int) -> Any:
         if not isinstance(reference, UID):
@@ -212,12 +211,10 @@ class _Reader:
             return None
         if number in self._read:
             return self._read[number]
-        if number in self._open or depth > _DEEPEST:
+        if depth > _DEEPEST:
             message = "an archive that refers to itself or is nested too deeply"
             raise KeyedArchiveError(message)
-        self._open.add(number)
         value = self._read[number] = self._value_of(self._at(reference), depth + 1)
-        self._open.remove(number)
         return value
 
     def _at(self, reference: UID) -> Any:
