@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from ortlab.devices.virtual.iphone import (
     VirtualIPhoneSpec,
     VirtualUsbmux,
     open_virtual_iphone,
+    runner_bundle,
 )
 from ortlab.devices.virtual.iphone import faults as f
 from ortlab.devices.virtual.iphone.session import runner_app, worker_environment
@@ -332,10 +334,11 @@ def test_an_end_that_nobody_told_is_found_by_looking(bench: Bench) -> None:
 
 
 def test_an_app_that_hangs_is_ended(bench: Bench) -> None:
-    device = bench.device(bench.phone(NEW, f.AppHangs(stage=Stage.FIRST_RUN)))
-    death = bench.block(device, deadline_s=2)
+    device = bench.device(bench.phone(NEW, f.AppHangs(stage=Stage.MEASURE)))
+    rule = StopRule(min_ns=3000 * MS, max_ns=4000 * MS)
+    death = bench.block(device, Purpose.LATENCY, stop=rule, deadline_s=2)
     assert isinstance(death, Death)
-    assert (death.kind, death.last_stage) == (DeathKind.DEADLINE, Stage.FIRST_RUN)
+    assert (death.kind, death.last_stage) == (DeathKind.DEADLINE, Stage.MEASURE)
     succeeded(bench.block(device, block_id="after"))
 
 
@@ -418,6 +421,50 @@ def test_the_worker_ends_with_the_device(bench: Bench) -> None:
     number = device.worker_number
     device.close()
     assert not Path(f"/proc/{number}").exists()
+
+
+def test_an_interrupted_block_leaves_no_app_running(bench: Bench) -> None:
+    phone = bench.phone(NEW)
+    device = bench.device(phone)
+    succeeded(bench.block(device))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 3)
+        with pytest.raises(KeyboardInterrupt):
+            bench.block(device, Purpose.LATENCY, stop=StopRule(min_ns=10**13, max_ns=10**13))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert phone.process_numbers
+    device.close()
+    deadline = time.monotonic() + 10
+    while phone.process_numbers and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not phone.process_numbers
+
+
+@pytest.mark.parametrize(("state", "raises"), [("fair", False), ("serious", True)])
+def test_a_warm_phone_is_waited_for_by_what_its_app_reports(
+    bench: Bench, state: str, *, raises: bool
+) -> None:
+    device = bench.device(bench.phone())
+    told = f'{{"thermal_status": "{state}"}}'
+    script = f"#!/bin/sh\ncase \"$1\" in --conditions) echo '{told}';; *) sleep 0.5; exit 3;; esac\n"
+    path = runner_bundle(bench.directory / "warm.ipa", PythonRunner(), script=script)
+    arm = replace(make_arm(MODEL), runtime=str(path))
+    request = make_request(arm, bench.directory)
+    if raises:
+        with pytest.raises(DeviceNotReadyError, match="too hot"):
+            device.run_block(request, arm)
+        return
+    death = device.run_block(request, arm)
+    assert isinstance(death, Death)
+    assert (death.kind, death.exit_code) == (DeathKind.EXIT, 3)
+    assert any("still warm" in item for item in bench.said)
 
 
 def test_memory_is_cross_checked_from_outside(bench: Bench) -> None:

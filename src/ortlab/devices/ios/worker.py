@@ -41,6 +41,7 @@ Value = TypeVar("Value")
 STAGE_MARK: Final = "ORTLAB stage="
 DONE_MARK: Final = "ORTLAB done "
 
+_KILL: Final = 9  # on Darwin; a plain number, since enumerations do not travel
 _CONNECT_S: Final = 30.0
 _TUNNEL_S: Final = 30.0
 _CALL_S: Final = 20.0
@@ -643,7 +644,7 @@ class Work:
                 await self._kill(service, pid)
         except asyncio.CancelledError:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(service.send_signal_to_pid_(signal.SIGKILL, pid), _LOOK_S)
+                await asyncio.wait_for(service.send_signal_to_pid_(_KILL, pid), _LOOK_S)
             raise
         finally:
             for task in (follow, watch):
@@ -715,7 +716,7 @@ class Work:
         from pymobiledevice3.dtx.exceptions import DTXNsError
 
         with contextlib.suppress(DTXNsError):  # it ended meanwhile
-            stop = service.send_signal_to_pid_(signal.SIGKILL, pid)
+            stop = service.send_signal_to_pid_(_KILL, pid)
             await self._phone.within(_CALL_S, stop, "stopping the app")
 
     # -- what the system wrote of a crash ---------------------------------------------------------

@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
         return 0
     with open(question, encoding="utf-8") as file:  # noqa: PTH123
         request = json.load(file)
-    directory = request["output_directory"]
+    directory = os.path.join(os.path.dirname(question), request["output_directory"])  # noqa: PTH118, PTH120
     os.makedirs(directory, exist_ok=True)  # noqa: PTH103
     with open(os.path.join(directory, "progress"), "a", encoding="utf-8") as file:  # noqa: PTH118, PTH123
         file.write("start\n")
