@@ -97,21 +97,88 @@ def test_settings_mean_what_was_said(projects: Mapping[str, Path], name: str) ->
     assert settings["DEVELOPMENT_TEAM"] == spec.team_id
 
 
-@pytest.mark.skipif(shutil.which("ruby") is None, reason="there is no Ruby here")
-def test_ruby_reads_the_settings_as_we_do(projects: Mapping[str, Path]) -> None:
-    """The Podfile's own lines, without CocoaPods: what they find in hostile settings."""
-    lines = (template_directory() / "Podfile").read_text().split("platform :ios")[0]
-    for project in projects.values():
-        program = lines + "\nrequire 'json'\nputs JSON.generate(settings)\n"
-        program = program.replace("__dir__", json.dumps(str(project)))
+RUBY = pytest.mark.skipif(shutil.which("ruby") is None, reason="there is no Ruby here")
+RECORDER = """
+require 'json'
+$pods, $scope = {}, ['all']
+def platform(*) = nil
+def project(*) = nil
+def use_frameworks!(*) = nil
+def install!(*) = nil
+def abstract_target(name) = yield
+def target(name)
+  $scope.push(name)
+  yield
+  $scope.pop
+end
+def pod(name, *given) = ($pods[$scope.last] ||= {})[name] = given
+eval(File.read(ARGV[0]), binding, ARGV[0])
+puts JSON.generate($pods)
+"""
+
+
+@RUBY
+@pytest.mark.parametrize(
+    ("settings", "runtime"),
+    [
+        ({}, ["1.24.9"]),
+        ({"ORT_PODSPEC": "Frameworks/o.podspec"}, [{"podspec": "Frameworks/o.podspec"}]),
+        ({"ORT_XCFRAMEWORK": "Frameworks/o.xcframework"}, [{"path": "."}]),
+        ({"CUSTOM_OPS": "Frameworks/Ops.xcframework"}, ["1.24.9"]),
+    ],
+)
+def test_the_podfile_takes_what_the_settings_say(
+    tmp_path: Path, settings: Mapping[str, str], runtime: object
+) -> None:
+    """Ruby runs the Podfile; what it calls is written down here instead of by CocoaPods."""
+    shutil.copy(template_directory() / "Podfile", tmp_path)
+    hostile = "APP_NAME = Tom's // $$1 \u202e = 🐙\n"
+    lines = [f"{key} = {value} // why\n" for key, value in settings.items()]
+    empty = "ORT_PODSPEC =\nORT_XCFRAMEWORK =\nCUSTOM_OPS =\n"
+    text = f"{hostile}{empty}ORT_VERSION = 1.24.9\n{''.join(lines)}"
+    (tmp_path / "App.xcconfig").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        ["ruby", "-", str(tmp_path / "Podfile")],
+        input=RECORDER,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    pods = json.loads(done.stdout)
+    ours = {"COrt", "Ort", *(["CustomOps"] if "CUSTOM_OPS" in settings else [])}
+    assert pods == {
+        "all": {"onnxruntime-c": runtime} | {name: [{"path": "."}] for name in ours},
+        "App": {"ModelSDK": [{"path": "."}]},
+        "Bench": {"BenchCore": [{"path": "."}]},
+    }
+
+
+@RUBY
+def test_pods_of_frameworks_name_the_file_of_the_settings() -> None:
+    reader = """
+require 'json'
+class Spec < BasicObject
+  def method_missing(name, *given) = given.empty? ? self : ($found[name] = given[0])
+end
+module Pod; end
+Pod::Spec = Class.new { def self.new = yield(::Spec.allocate) }
+$found = {}
+eval(File.read(ARGV[0]), binding, ARGV[0])
+puts JSON.generate($found)
+"""
+    for name, key in {"onnxruntime-c": "ORT_XCFRAMEWORK", "CustomOps": "CUSTOM_OPS"}.items():
         done = subprocess.run(
-            ["ruby", "-"], input=program, capture_output=True, text=True, check=True,
-            env={**os.environ, "LC_ALL": "C.UTF-8"},
-        )  # fmt: skip
+            ["ruby", "-", str(template_directory() / f"{name}.podspec")],
+            input=reader,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, f"ORTLAB_{key}": f"Frameworks/{key}.xcframework"},
+        )
         found = json.loads(done.stdout)
-        wanted = read_xcconfig((project / SETTINGS).read_bytes())
-        for key in ("ORT_VERSION", "ORT_CHECKSUM", "ORT_PODSPEC", "ORT_XCFRAMEWORK", "CUSTOM_OPS"):
-            assert found.get(key, "") == wanted[key]
+        assert found["name="] == name
+        assert found["vendored_frameworks="] == f"Frameworks/{key}.xcframework"
 
 
 def test_a_change_of_a_setting_reaches_the_package(projects: Mapping[str, Path]) -> None:
