@@ -13,13 +13,20 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
 
 from ortlab.devices.virtual.fault_script import Faults
+from ortlab.devices.virtual.iphone.app_runs import (
+    AppProgram,
+    AppRun,
+    ExitListener,
+    OutputListener,
+    ProcessEnd,
+    RunningProcess,
+)
 from ortlab.devices.virtual.iphone.faults import (
     AppDies,
     AppHangs,
@@ -29,12 +36,26 @@ from ortlab.devices.virtual.iphone.faults import (
     LaunchRefused,
     OutputLost,
 )
-from ortlab.devices.virtual.iphone.memory import ProcessMemory, memory_of_group
+from ortlab.devices.virtual.iphone.memory import ProcessMemory
 from ortlab.devices.virtual.iphone.results import block_results, damage_results
 from ortlab.devices.virtual.iphone.streams import StreamClosedError
 from ortlab.devices.virtual.power import Power
 from ortlab.devices.virtual.programs import start_process, suspended_at_start
 from ortlab.errors import OrtlabError
+
+__all__ = [
+    "STAGE_MARK",
+    "AppProgram",
+    "ExitListener",
+    "LaunchRefusedError",
+    "OutputListener",
+    "PhoneSide",
+    "ProcessDeath",
+    "ProcessEnd",
+    "ProcessMemory",
+    "ProcessTable",
+    "RunningProcess",
+]
 
 STAGE_MARK: Final = b"ORTLAB stage="
 
@@ -43,55 +64,6 @@ _CHUNK_BYTES: Final = 1 << 16
 _LONGEST_LINE_BYTES: Final = 1 << 16
 _END_DEADLINE_S: Final = 10.0
 _OPENING: Final = "FBSOpenApplicationErrorDomain"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppProgram:
-    """What is started for an app.
-
-    Attributes:
-        bundle_id: Of the app.
-        name: Of its program, as the system calls the process.
-        command: Program and first arguments on this machine.
-        container: The app's home on this machine.
-        version: Of the app, as people see it.
-    """
-
-    bundle_id: str
-    name: str
-    command: tuple[str, ...]
-    container: Path
-    version: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessEnd:
-    """How a process ended: one of the two is None.
-
-    Attributes:
-        exit_code: That it returned.
-        signal: That ended it, a number as on Linux and iOS alike for those used here.
-    """
-
-    exit_code: int | None = None
-    signal: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningProcess:
-    """A process that runs now.
-
-    Attributes:
-        pid: On the phone.
-        app: It runs.
-        started_at_s: Seconds since 1970.
-        host_pid: On this machine.
-    """
-
-    pid: int
-    app: AppProgram
-    started_at_s: float
-    host_pid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,13 +101,6 @@ class LaunchRefusedError(Exception):
         self.code = code
         self.description = description
         self.reason = reason
-
-
-OutputListener = Callable[[int, bytes], None]
-"""Told the process and what it printed, in order and as it came; not cut at lines or characters."""
-
-ExitListener = Callable[[int, ProcessEnd], None]
-"""Told the process and its end, once, after all output."""
 
 
 class PhoneSide(Protocol):
@@ -179,7 +144,7 @@ class ProcessTable:
     def __init__(self, phone: PhoneSide, power: Power) -> None:
         self._phone = phone
         self._power = power
-        self._runs: dict[int, _Run] = {}
+        self._runs: dict[int, AppRun] = {}
         self._next_number = _FIRST_NUMBER
         self._lock = threading.Lock()
         # Linux ends guarded programs with the thread that started them: this one outlives all.
@@ -302,7 +267,7 @@ class ProcessTable:
         environment: Mapping[str, str],
         *,
         suspended: bool,
-    ) -> _Run:
+    ) -> AppRun:
         (app.container / "tmp").mkdir(parents=True, exist_ok=True)
         own = {"TMPDIR": str(app.container / "tmp"), "CFFIXED_USER_HOME": str(app.container)}
         began_ns = time.time_ns()
@@ -323,11 +288,11 @@ class ProcessTable:
             view = RunningProcess(
                 pid=number, app=app, started_at_s=began_ns / 1e9, host_pid=process.pid
             )
-            run = _Run(view, process, began_ns)
+            run = AppRun(view, process, began_ns)
             self._runs[number] = run
         return run
 
-    def _follow(self, run: _Run) -> None:
+    def _follow(self, run: AppRun) -> None:
         """Pass on what a process prints until it has ended; then tell how."""
         assert run.process.stdout is not None
         reader = threading.Thread(target=self._read, args=(run,), daemon=True)
@@ -345,7 +310,7 @@ class ProcessTable:
             with contextlib.suppress(StreamClosedError):
                 run.on_exit(run.view.pid, end)
 
-    def _account(self, run: _Run, code: int) -> ProcessEnd:
+    def _account(self, run: AppRun, code: int) -> ProcessEnd:
         """Return how a process ended; write of it where the system does."""
         view = run.view
         if run.ended_by is None and code >= 0:
@@ -368,7 +333,7 @@ class ProcessTable:
             )
         return ProcessEnd(signal=number)
 
-    def _read(self, run: _Run) -> None:
+    def _read(self, run: AppRun) -> None:
         assert run.process.stdout is not None
         number = run.process.stdout.fileno()
         line = bytearray()
@@ -391,16 +356,16 @@ class ProcessTable:
                 except StreamClosedError:
                     run.on_output = None
 
-    def _note_line(self, run: _Run, line: bytes) -> None:
+    def _note_line(self, run: AppRun, line: bytes) -> None:
         text = line.decode(errors="replace")
         self._phone.say(run.view.app.name, run.view.pid, text)
         if not line.startswith(STAGE_MARK):
             return
         stage = text.removeprefix(STAGE_MARK.decode()).strip()
-        run.look_at_memory()
         faults = self._phone.faults
         dies = None if run.ended_by else faults.take(AppDies, stage=stage)
         if dies is not None:
+            run.look_at_memory()
             run.ended_by = dies.crash
             run.send(_SIGNALS[dies.crash])
         elif faults.take(AppHangs, stage=stage):
@@ -421,44 +386,6 @@ _SIGNALS: Final = {
     CrashKind.JETSAM: signal.SIGKILL,
     CrashKind.THERMAL: signal.SIGKILL,
 }
-
-
-class _Run:
-    """A process and what is known of it."""
-
-    def __init__(
-        self, view: RunningProcess, process: subprocess.Popen[bytes], began_ns: int
-    ) -> None:
-        self.view = view
-        self.process = process
-        self.began_ns = began_ns
-        self.on_output: OutputListener | None = None
-        self.on_exit: ExitListener | None = None
-        self.ended_by: CrashKind | None = None
-        self.ended_by_request = False
-        self.memory: ProcessMemory | None = None
-        self.said = b""
-        self.over = threading.Event()
-
-    def send(self, number: int) -> bool:
-        if self.process.poll() is not None:
-            return False
-        try:
-            os.killpg(self.process.pid, number)
-        except (ProcessLookupError, OSError):
-            return False
-        return True
-
-    def leave_nothing(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-
-    def keep(self, data: bytes) -> None:
-        self.said = (self.said + data)[-_LONGEST_LINE_BYTES:]
-
-    def look_at_memory(self) -> ProcessMemory | None:
-        self.memory = memory_of_group(self.process.pid) or self.memory
-        return self.memory
 
 
 def _denied(reason: str, explanation: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ortlab.devices.virtual.iphone.launching import QUESTION
-from ortlab.devices.virtual.programs import BenchmarkProgram, SwiftCore
+from ortlab.devices.virtual.programs import BenchmarkProgram, SwiftCore, guarded
 
 RUNNER_BUNDLE_ID: Final = "dev.ortlab.runner.bench"
 RUNNER_VERSION: Final = "1.0"
@@ -31,7 +31,8 @@ def launcher_script(program: BenchmarkProgram) -> str:
     if isinstance(program, SwiftCore):  # it says by itself what the app says
         start = shlex.join(program.arguments("")[:-1])
         return f'#!/bin/sh\ncd "$HOME/Documents" && exec {start} "$@"\n'
-    command = (sys.executable, "-I", "-S", str(_LAUNCHING), *program.arguments(QUESTION), "--")
+    started = guarded(program.arguments(QUESTION))
+    command = (sys.executable, "-I", "-S", str(_LAUNCHING), *started, "--")
     return f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n'
 
 
