@@ -74,12 +74,18 @@ struct LoadedModel {
         case .linked(let function):
             try settings.registerCustomOps(function: function)
         case .file(let path):
-            try settings.registerCustomOps(library: path)
+            let own = frameworks.appendingPathComponent(path).path
+            let isPackaged = !path.contains("/") && FileManager.default.fileExists(atPath: own)
+            try settings.registerCustomOps(library: isPackaged ? own : path)
         case .framework(let name):
-            let frameworks = Bundle.main.privateFrameworksURL ?? Bundle.main.bundleURL
             let file = frameworks.appendingPathComponent("\(name).framework/\(name)")
             try settings.registerCustomOps(library: file.path)
         }
+    }
+
+    /// Where an app carries its shared libraries.
+    private static var frameworks: URL {
+        Bundle.main.privateFrameworksURL ?? Bundle.main.bundleURL
     }
 
     /// Refuses a file with another signature than the generated code.

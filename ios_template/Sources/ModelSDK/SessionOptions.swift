@@ -107,7 +107,7 @@ public enum CustomOpLibrary: Hashable, Sendable {
     case framework(String)
     /// A library that is linked into the app, by the C function that registers its operators.
     case linked(function: String = "RegisterCustomOps")
-    /// A shared library at a path.
+    /// A shared library: a path, or the name of one among the app's frameworks.
     case file(String)
 }
 
