@@ -52,7 +52,7 @@ RESERVED_CLASSES: Final = frozenset({
     "Lock", "Main", "MainActor", "Measurement", "MemoryLayout", "Menu", "MetricsEvent",
     "MetricsListener", "Mirror", "ModelDescriptor", "ModelFormat", "ModelResources", "ModelSDK",
     "ModelSession", "ModelSource", "ModelStyle", "ModelVariant", "Models", "Musl",
-    "NSHomeDirectory", "NSItemProvider", "NSObject", "Namespace", "NavigationStack",
+    "NSHomeDirectory", "NSItemProvider", "NSObject", "Name", "Namespace", "NavigationStack",
     "NavigationView", "Never", "Notification", "NotificationCenter", "ObjectIdentifier",
     "ObservableObject", "ObservedObject", "Operation", "Optional", "Ort", "OrtCall", "OrtElement",
     "OrtElementType", "OrtEnvironment", "OrtError", "OrtMemory", "OrtRuntime", "OrtSession",
