@@ -31,6 +31,7 @@ enum Json {
     static func measure(_ value: Double?) -> Json { value.map { .digits("\($0)") } ?? .null }
     static func flag(_ value: Bool?) -> Json { value.map { .boolean($0) } ?? .null }
     static func name(_ value: String?) -> Json { value.map { .text($0) } ?? .null }
+    static func nested(_ value: Json?) -> Json { value ?? .null }
 
     /// The document on one line.
     var encoded: String {

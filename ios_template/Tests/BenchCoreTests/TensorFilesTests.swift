@@ -23,7 +23,7 @@ final class TensorFilesTests: XCTestCase {
     func testBytesThatAreNoTensorAreRefused() throws {
         for vector in try Vectors.cases("tensor_files/tensors.json", in: "invalid") {
             let (type, shape, bytes) = try tensor(vector)
-            bytes.withUnsafeBytes { data in
+            try bytes.withUnsafeBytes { data in
                 XCTAssertThrowsError(try check(data, type, shape), vector["name"].text) {
                     XCTAssertTrue($0 is InvalidTensor, vector["name"].text)
                 }
