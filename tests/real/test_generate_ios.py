@@ -215,6 +215,7 @@ def test_a_generated_project_builds_and_runs_with_its_models_inside(
             *("-Xlinker", f"-L{swift.ort_directory()}", "-Xswiftc", "-warnings-as-errors"),
         ],
         directory=project,
+        deadline_s=1200.0,
     )
     assert "Executed 1 test, with 0 failures" in done.stdout + done.stderr
 
