@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sysconfig
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from core_contract import CoreContract
 from device_contract import DeviceContract
 from runner_contract import Program, RunnerContract
 
-from ios import core
+from ios import core, swift
 from ortlab.domain import Device
 
 pytestmark = pytest.mark.requires("swift")
@@ -46,3 +47,25 @@ class TestSwiftDevice(DeviceContract):
     @classmethod
     def device(cls) -> Device:
         return core.CoreDevice()
+
+
+def test_its_sources_are_formatted() -> None:
+    targets = ("Ort", "BenchCore", "bench-cli")
+    sources = [swift.TEMPLATE / "Sources" / name for name in targets]
+    tests = [swift.TEMPLATE / "Tests" / f"{name}Tests" for name in ("Ort", "BenchCore")]
+    swift.format_lint([*sources, *tests], swift.TEMPLATE)
+    swift.parse([swift.TEMPLATE / "Sources/BenchCore/ApplePlatform.swift"], swift.TEMPLATE)
+
+
+def test_its_own_tests_pass() -> None:
+    done = swift.run(
+        [
+            *("swift", "test", "--scratch-path", swift.CACHE / "build/core-tests"),
+            *("-Xlinker", f"-L{swift.ort_directory()}"),
+            *("--filter", "OrtTests|BenchCoreTests"),
+        ],
+        directory=swift.TEMPLATE,
+        deadline_s=1200,
+    )
+    found = re.findall(r"Executed (\d+) tests, with 0 failures", done.stdout + done.stderr)
+    assert max(map(int, found), default=0) >= 26, done.stdout
