@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ortlab.domain import Arm, Block, Experiment, Outcome, ParityStatus
 from ortlab.replay import prove_replay, replay_as_asked
 from ortlab.statistics import median
-from ortlab.wire import DeathKind, Purpose
+from ortlab.wire import Purpose
 
 MOST_CRASHES = 2
 """Failed or died blocks after which an arm gets no more blocks."""
@@ -131,15 +131,10 @@ def exclusions(experiment: Experiment, blocks: Iterable[Block]) -> dict[str, str
 def is_tried_again(block: Block) -> bool:
     """Whether a parity or profile block ended in a way that another attempt may not.
 
-    A system that ends an app, a cable or a damaged file happen once; one that hangs costs its whole
-    deadline, and a failure that the runner told will be told again.
+    A system that ends an app, a cable, a damaged file or an app that hung happen once; a failure
+    that the runner told will be told again.
     """
-    return (
-        block.purpose not in _REPEATED
-        and block.attempt == 0
-        and block.death is not None
-        and block.death.kind is not DeathKind.DEADLINE
-    )
+    return block.purpose not in _REPEATED and block.attempt == 0 and block.death is not None
 
 
 def _exclusion(arm: Arm, block: Block, crashes: int) -> str:

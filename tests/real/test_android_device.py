@@ -266,7 +266,7 @@ def test_a_system_without_sha256sum_verifies_all_the_same(
 
 
 def test_the_same_content_under_two_names_is_one_file(
-    clean: VirtualAndroidPhone, opened: AndroidDevice, tmp_path: Path, said: list[str]
+    opened: AndroidDevice, tmp_path: Path, said: list[str]
 ) -> None:
     """Two variants of a small model may be the same to the byte."""
     for name in ("fixed.onnx", "runtime.onnx"):

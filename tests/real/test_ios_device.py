@@ -453,7 +453,8 @@ def test_a_warm_phone_is_waited_for_by_what_its_app_reports(
 ) -> None:
     device = bench.device(bench.phone())
     told = f'{{"thermal_status": "{state}"}}'
-    script = f"#!/bin/sh\ncase \"$1\" in --conditions) echo '{told}';; *) sleep 0.5; exit 3;; esac\n"
+    cases = f"--conditions) echo '{told}';; *) sleep 0.5; exit 3;;"
+    script = f'#!/bin/sh\ncase "$1" in {cases} esac\n'
     path = runner_bundle(bench.directory / "warm.ipa", PythonRunner(), script=script)
     arm = replace(make_arm(MODEL), runtime=str(path))
     request = make_request(arm, bench.directory)
