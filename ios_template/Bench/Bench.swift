@@ -5,22 +5,23 @@ import UIKit
 /// One run of the benchmark core inside of the app.
 ///
 /// Started over USB, the arguments are those of `bench-cli`, and the app ends when the core does.
-/// Opened by hand, it runs the blocks that were laid down in `Documents/ortlab/batch.json`.
+/// Opened by hand, it stays open and runs what a computer lays down in `Documents/ortlab`.
 @MainActor
 final class Bench: ObservableObject {
     /// What the screen says.
     enum Progress: Sendable {
-        case waiting
-        /// A request came from a computer.
+        case starting
+        /// A request came from a computer that started the app.
         case measuring
-        /// Nothing was laid down to be run by hand.
-        case idle
+        /// The app was opened by hand, and a computer is to say what is next.
+        case waiting
         /// Blocks were started so far; the name is that of the last.
         case batch(started: Int, blockID: String)
         case finished(results: Int, problems: [String])
+        case failed(String)
     }
 
-    @Published private(set) var progress = Progress.waiting
+    @Published private(set) var progress = Progress.starting
 
     private let startedNs: Int64
     private var hasStarted = false
@@ -46,7 +47,7 @@ final class Bench: ObservableObject {
         FileManager.default.changeCurrentDirectoryPath(documents)
         let arguments = Array(CommandLine.arguments.dropFirst())
         if arguments.isEmpty {
-            startBatch("\(documents)/ortlab/batch.json")
+            serve(documents)
         } else {
             progress = .measuring
             let startedNs = startedNs
@@ -54,24 +55,28 @@ final class Bench: ObservableObject {
         }
     }
 
-    private func startBatch(_ path: String) {
-        guard FileManager.default.fileExists(atPath: path) else {
-            progress = .idle
-            return
-        }
-        progress = .measuring
+    private func serve(_ documents: String) {
         let tell: @Sendable (Progress) -> Void = { [weak self] progress in
             DispatchQueue.main.async { self?.progress = progress }
         }
         onThread {
-            let count = BlockCounter()
-            let answers = BlockRunner(ApplePlatform()).run(requestFile: path) { blockID, stage in
-                if stage == .start { tell(.batch(started: count.next(), blockID: blockID)) }
+            var (started, results) = (0, 0)
+            do {
+                try serveBatches(below: documents, on: ApplePlatform()) { event in
+                    switch event {
+                    case .waiting:
+                        tell(.waiting)
+                    case .started(let blockID):
+                        started += 1
+                        tell(.batch(started: started, blockID: blockID))
+                    case .finished(let written, let problems):
+                        results += written
+                        tell(.finished(results: results, problems: problems))
+                    }
+                }
+            } catch {
+                tell(.failed("\(error)"))
             }
-            tell(
-                .finished(
-                    results: answers.filter { $0.problem == nil }.count,
-                    problems: answers.compactMap { $0.problem ?? $0.failure }))
         }
     }
 
@@ -83,15 +88,5 @@ final class Bench: ObservableObject {
         thread.qualityOfService = .userInteractive
         thread.stackSize = 8 << 20
         thread.start()
-    }
-}
-
-/// Counts on the thread that runs the blocks.
-private final class BlockCounter {
-    private var count = 0
-
-    func next() -> Int {
-        count += 1
-        return count
     }
 }

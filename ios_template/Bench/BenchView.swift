@@ -18,17 +18,19 @@ struct BenchView: View {
 
     private var sentence: String {
         switch bench.progress {
-        case .waiting:
+        case .starting:
             return "Starting."
         case .measuring:
             return "Measuring. Leave the iPhone alone until the app closes itself."
-        case .idle:
-            return "Nothing to measure: ortlab/batch.json is missing in this app's documents. "
-                + "ortlab bench lays it there where it cannot start the app itself."
+        case .waiting:
+            return "Ready. Leave the app open: the computer says what to measure. "
+                + "ortlab bench --by-hand does so where it cannot start the app itself."
         case .batch(let started, let blockID):
             return "Measuring block \(started), \(blockID). Leave the iPhone alone."
         case .finished(let results, _):
-            return "Done: \(results) results. Back to the computer, which collects them."
+            return "\(results) results so far. Leave the app open until the computer is done."
+        case .failed(let reason):
+            return "Nothing can be measured: \(reason)"
         }
     }
 

@@ -72,7 +72,8 @@ class BenchSection:
     """`[bench]`: the arms are crossed from these lists, as from the options of `ortlab bench`.
 
     ``app`` names the benchmark app that phones run, or several: each phone takes the one for its
-    platform, which the app itself tells.
+    platform, which the app itself tells. ``by_hand`` is for iPhones on which nothing can be started
+    from a computer: a person opens the app and leaves it open.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -97,6 +98,7 @@ class BenchSection:
     equivalence_margin: str = "2%"
     memory_blocks: int = 3
     cold_start_blocks: int = 5
+    by_hand: bool = False
     app: str | tuple[str, ...] | None = None
 
     @property

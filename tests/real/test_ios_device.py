@@ -476,18 +476,40 @@ def test_memory_is_cross_checked_from_outside(bench: Bench) -> None:
     assert outside[0].size_bytes > 1 << 20
 
 
-def test_a_person_may_open_the_app_instead(bench: Bench) -> None:
+def test_a_person_may_open_the_app_once_instead(bench: Bench) -> None:
     phone = bench.phone(OLD, f.DeveloperModeOff())
-    device = bench.device(phone, by_hand=True, by_hand_poll_s=0.2)
+    device = bench.device(phone, by_hand=True, by_hand_poll_s=0.1)
     app = bench.app().application_id
     opening = _when(
         lambda: any(item.startswith("open the app") for item in bench.said),
         lambda: phone.open_by_hand(app),
     )
-    result = succeeded(bench.block(device))
+    version, providers = device.runtime_of(make_arm(MODEL))
     opening.join()
-    assert result.runtime is not None
-    assert result.runtime.shared_process
+    assert "CPUExecutionProvider" in providers
+    for name in ("first", "second"):
+        result = succeeded(bench.block(device, block_id=name))
+        assert result.runtime is not None
+        assert result.runtime.shared_process
+        assert result.runtime.ort_version == version
+    assert len([item for item in bench.said if item.startswith("open the app")]) == 1
+
+
+def test_an_app_that_was_closed_is_to_be_opened_again(bench: Bench) -> None:
+    phone = bench.phone(OLD)
+    device = bench.device(phone, by_hand=True, by_hand_poll_s=0.1)
+    app = bench.app().application_id
+
+    def asked() -> int:
+        return len([item for item in bench.said if item.startswith("open the app")])
+
+    first = _when(lambda: asked() == 1, lambda: phone.open_by_hand(app))
+    device.runtime_of(make_arm(MODEL))
+    first.join()
+    phone.processes.end(app)
+    again = _when(lambda: asked() == 2, lambda: phone.open_by_hand(app))
+    succeeded(bench.block(device, deadline_s=1))
+    again.join()
 
 
 def test_nobody_opens_the_app(bench: Bench) -> None:

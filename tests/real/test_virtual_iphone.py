@@ -913,7 +913,7 @@ def test_the_runner_tells_of_itself(benchmark: tuple[VirtualIPhone, Path]) -> No
     assert 0 <= conditions["busy_fraction"] <= 1
 
 
-def test_the_runner_carries_out_a_batch_when_it_is_opened_by_hand(
+def test_the_runner_stays_open_for_batches_when_it_is_opened_by_hand(
     benchmark: tuple[VirtualIPhone, Path],
 ) -> None:
     phone, documents = benchmark
@@ -923,8 +923,11 @@ def test_the_runner_carries_out_a_batch_when_it_is_opened_by_hand(
     request["output_directory"] = "blocks/latency-1"
     batch = {"schema": "ortlab.batch_request/1", "batch_id": "b", "requests": [request]}
     (documents / "ortlab/batch.json").write_text(json.dumps(batch))
-    number = phone.open_by_hand(RUNNER_BUNDLE_ID)
-    wait_for(lambda: phone.processes.find(number) is None)
+    phone.open_by_hand(RUNNER_BUNDLE_ID)
+    wait_for((documents / "ortlab/blocks/latency-1/result.json").exists)
+    phone.processes.end(RUNNER_BUNDLE_ID)
+    told = json.loads((documents / "ortlab/runtime.json").read_text())
+    assert told["runtime"]["language"] == "python"
     result = json.loads((documents / "ortlab/blocks/latency-1/result.json").read_text())
     assert result["failure"] is None
     assert result["runtime"]["shared_process"] is True

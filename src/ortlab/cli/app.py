@@ -223,6 +223,13 @@ def bench(
             help="Benchmark app for phones, one a platform: a built project, an APK, .app or .ipa.",
         ),
     ] = None,
+    by_hand: Annotated[
+        bool,
+        typer.Option(
+            "--by-hand",
+            help="You open the app on an iPhone without Developer Mode; no verdict follows.",
+        ),
+    ] = False,
     baseline: Annotated[str | None, typer.Option(help="Arm the others are compared with.")] = None,
     min_rounds: Annotated[int, typer.Option(help="First look at the data.", min=2)] = 8,
     max_rounds: Annotated[int, typer.Option(help="Last look at the data.", min=2)] = 24,

@@ -177,7 +177,7 @@ def bench(*, prepared: Path, output: Path, as_json: bool, **options: Any) -> int
             name: options[name]
             for name in (
                 *("baseline", "min_rounds", "max_rounds", "block_s", "seed"),
-                *("equivalence_margin", "memory_blocks", "cold_start_blocks"),
+                *("equivalence_margin", "memory_blocks", "cold_start_blocks", "by_hand"),
             )
         },
         app=tuple(options["app_"] or ()),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ortlab.devices.host import HostDevice
 from ortlab.devices.runtimes import interpreter_with, names_release
 from ortlab.domain import BuiltApp, Device, DeviceKind
+from ortlab.errors import UsageError
 from ortlab.process import Processes, SystemProcesses
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def open_device(
     app: BuiltApp | None = None,
     state_directory: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
+    by_hand: bool = False,
 ) -> Device:
     """Open a device by id; the caller closes it.
 
@@ -78,14 +80,18 @@ def open_device(
         app: Benchmark app that a phone runs; needed for all but the virtual ones.
         state_directory: Where it is kept which settings of a phone were changed.
         say: Told what is waited for.
+        by_hand: Whether a person opens the app, which only iPhones need.
 
     Raises:
         UsageError: There is no device of this name, or it needs an app.
         DeviceError: The device cannot run blocks.
     """
+    if by_hand and (is_virtual(device_id) or kind_of(device_id) is not DeviceKind.IOS):
+        message = f"cannot open {device_id} by hand: apps are started there, on its own"
+        raise UsageError(message, next_step="--by-hand is for iPhones without Developer Mode")
     if device_id == HOST:
         return HostDevice(processes or SystemProcesses())
-    return open_phone(device_id, app=app, state_directory=state_directory, say=say)
+    return open_phone(device_id, app=app, state_directory=state_directory, say=say, by_hand=by_hand)
 
 
 def open_phone(
@@ -94,6 +100,7 @@ def open_phone(
     app: BuiltApp | None = None,
     state_directory: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
+    by_hand: bool = False,
 ) -> AndroidDevice | IosDevice:
     """Open a phone by id; see :func:`open_device`."""
     on_ios = kind_of(device_id) is DeviceKind.IOS
@@ -107,9 +114,10 @@ def open_phone(
         return open_virtual(device_id, app=app, say=say)
     state = state_directory or Path(tempfile.gettempdir()) / "ortlab-state"
     if on_ios:
-        from ortlab.devices.ios import open_ios
+        from ortlab.devices.ios import IosOptions, open_ios
 
-        return open_ios(device_id, app=app, state_directory=state, say=say)
+        options = IosOptions(by_hand=by_hand)
+        return open_ios(device_id, app=app, state_directory=state, say=say, options=options)
     from ortlab.devices.android import open_android
 
     return open_android(device_id, app=app, state_directory=state, say=say)

@@ -56,7 +56,9 @@ def open_for(device_id: str, section: BenchSection, *, say: Say) -> Device:
     from ortlab.devices import open_device
 
     app = app_for(device_id, section.apps) if device_id != HOST else None
-    return open_device(device_id, app=app, state_directory=state_directory(), say=say)
+    return open_device(
+        device_id, app=app, state_directory=state_directory(), say=say, by_hand=section.by_hand
+    )
 
 
 def _source(text: str, *, say: Say) -> ArmSource:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +31,7 @@ from ortlab.devices.ios.client import IphoneClient
 from ortlab.devices.ios.facts import IphoneFacts, IphoneStatus, facts_of, status_of
 from ortlab.devices.ios.failures import REPLUG, TRUST
 from ortlab.devices.ios.files import IphoneFiles
-from ortlab.devices.ios.jobs import BATCH, Job, lay_out, lay_out_batch, make_job
+from ortlab.devices.ios.jobs import BATCH, RUNTIME, Job, lay_out, lay_out_batch, make_job
 from ortlab.devices.ios.messages import Action
 from ortlab.devices.ios.preflight import findings, warmth_of
 from ortlab.devices.journal import IOS, Journal
@@ -91,9 +92,9 @@ class IosOptions:
     Attributes:
         limits: What a phone is held to before each block.
         trust_s: Longest wait for somebody to tap Trust.
-        by_hand: Whether a person opens the app for each block, on phones that cannot be made
+        by_hand: Whether a person opens the app and leaves it open, on phones that cannot be made
             ready for developers; its results are marked ``shared_process`` and support no verdict.
-        by_hand_s: Longest wait for that, each time.
+        by_hand_s: Longest wait for that, and longest without a sign of the app.
         by_hand_poll_s: Between two looks.
     """
 
@@ -351,19 +352,9 @@ class IosDevice:
 
     def _runtime_of(self, app: BuiltApp) -> RuntimeFacts:
         """Ask an app once what it runs with."""
-        if self._options.by_hand:  # it cannot be asked: each result tells
-            return RuntimeFacts(
-                ort_version="unknown",
-                language="swift",
-                language_version="unknown",
-                runner_version="unknown",
-                available_providers=(),
-                shared_process=True,
-            )
         if app.sha256 not in self._probes:
             self._make_ready(app)
-            ran = self._run(app, ["--probe"], limit_s=_PROBE_S)
-            self._probes[app.sha256] = _object_in(ran.output)
+            self._probes[app.sha256] = _object_in(self._probe(app))
         probe = self._probes[app.sha256]
         try:
             text = json.dumps(probe["runtime"])
@@ -373,6 +364,28 @@ class IosDevice:
             message = f"cannot tell what {app.application_id} on {self._facts.title} runs"
             step = "build the benchmark app again (ortlab build), and look at its crash reports"
             raise DeviceError(message, next_step=step) from error
+
+    def _probe(self, app: BuiltApp) -> str:
+        """Return what an app says of itself, started for it or opened by a person."""
+        if not self._options.by_hand:
+            return self._run(app, ["--probe"], limit_s=_PROBE_S).output
+        self._remove(app.application_id, RUNTIME, BATCH)
+        self._say(
+            f"open the app {app.application_id} on {self._facts.title} and leave it open;"
+            " close it first if it is open already"
+        )
+        with tempfile.TemporaryDirectory() as name:
+            here = Path(name, "runtime.json")
+            deadline = time.monotonic() + self._options.by_hand_s
+            while not self._fetch_files(app.application_id, [(RUNTIME, here)])[0]:
+                if time.monotonic() > deadline:
+                    raise self._nobody_opened(app.application_id)
+                time.sleep(self._options.by_hand_poll_s)
+            return here.read_text(encoding="utf-8", errors="replace")
+
+    def _nobody_opened(self, bundle_id: str) -> DeviceNotReadyError:
+        message = f"cannot run blocks on {self._facts.title}: nobody opened the app"
+        return DeviceNotReadyError(message, next_step=f"open {bundle_id} on it, then run it again")
 
     def _asked_conditions(self, app: BuiltApp) -> Conditions | None:
         ran = self._run(app, ["--conditions"], limit_s=_PROBE_S)
@@ -456,16 +469,30 @@ class IosDevice:
         return _Ran(**told, stages=tuple(stages))
 
     def _fetch(self, job: Job, *names: str) -> list[bool]:
-        pairs = [[f"{job.remote_directory}/{name}", str(job.directory / name)] for name in names]
+        items = [(f"{job.remote_directory}/{name}", job.directory / name) for name in names]
+        return self._fetch_files(job.bundle_id, items)
+
+    def _fetch_files(self, bundle_id: str, items: Sequence[tuple[str, Path]]) -> list[bool]:
+        """Bring files of an app's documents here; return which of them were there."""
         found: list[bool] = self._client.ask(
             Action.FETCH,
             deadline_s=_FETCH_S,
             doing="fetch the result",
-            what=job.bundle_id,
-            bundle_id=job.bundle_id,
-            items=pairs,
+            what=bundle_id,
+            bundle_id=bundle_id,
+            items=[[there, str(here)] for there, here in items],
         )
         return found
+
+    def _remove(self, bundle_id: str, *paths: str) -> None:
+        self._client.ask(
+            Action.REMOVE,
+            deadline_s=_QUESTION_S,
+            doing="clear away",
+            what=bundle_id,
+            bundle_id=bundle_id,
+            paths=list(paths),
+        )
 
     def _answer(self, job: Job, app: BuiltApp, ran: _Ran) -> BlockResult | Death:
         bad: BadAnswerError | None = None
@@ -491,14 +518,7 @@ class IosDevice:
         return read_result(job.directory, job.request.block_id)
 
     def _clear(self, job: Job) -> None:
-        self._client.ask(
-            Action.REMOVE,
-            deadline_s=_QUESTION_S,
-            doing="clear away",
-            what=job.bundle_id,
-            bundle_id=job.bundle_id,
-            paths=[job.remote_directory, job.remote_request],
-        )
+        self._remove(job.bundle_id, job.remote_directory, job.remote_request)
 
     def _death(self, job: Job, app: BuiltApp, ran: _Ran, bad: BadAnswerError) -> Death:
         """Say why there is no answer; the system's reports stay in the block's directory."""
@@ -572,22 +592,28 @@ class IosDevice:
     # -- by hand --------------------------------------------------------------------------------
 
     def _by_hand(self, job: Job) -> BlockResult | Death:
-        """Have a person open the app, which then carries out a batch of one block."""
+        """Lay a batch of one block down for the app that a person opened."""
         self._send(job, lay_out_batch(job), BATCH)
         options = self._options
-        self._say(f"open the app {job.bundle_id} on {self._facts.title} now, and leave it open")
-        deadline = time.monotonic() + options.by_hand_s + job.request.deadline_s
+        limit_s = job.request.deadline_s + GRACE_S
+        laid_down = time.monotonic()
+        begun: float | None = None
+        reminded = False
         while not self._fetch(job, RESULT)[0]:
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if begun is None and self._fetch(job, PROGRESS)[0]:
+                begun = now
+            if begun is not None and now - begun > limit_s:
                 self._fetch(job, PROGRESS)
-                last = last_stage(job.directory)
-                if last is None:
-                    message = f"cannot run blocks on {self._facts.title}: nobody opened the app"
-                    raise DeviceNotReadyError(
-                        message, next_step=f"open {job.bundle_id} on it, then run it again"
-                    )
+                self._remove(job.bundle_id, job.remote_directory)
                 message = "the app, opened by hand, left no answer"
+                last = last_stage(job.directory)
                 return Death(kind=DeathKind.DEADLINE, message=message, last_stage=last)
+            if begun is None and now - laid_down > options.by_hand_s:
+                raise self._nobody_opened(job.bundle_id)
+            if begun is None and not reminded and now - laid_down > GRACE_S:
+                self._say(f"open the app {job.bundle_id} on {self._facts.title} again")
+                reminded = True
             time.sleep(options.by_hand_poll_s)
         try:
             result = self._result(job)
@@ -596,14 +622,7 @@ class IosDevice:
                 kind=error.kind, message=error.message, last_stage=last_stage(job.directory)
             )
         finally:
-            self._client.ask(
-                Action.REMOVE,
-                deadline_s=_QUESTION_S,
-                doing="clear away",
-                what=job.bundle_id,
-                bundle_id=job.bundle_id,
-                paths=[job.remote_directory, BATCH],
-            )
+            self._remove(job.bundle_id, job.remote_directory)
         if result.runtime is None:
             return result
         return replace(result, runtime=replace(result.runtime, shared_process=True))

@@ -15,6 +15,10 @@ from ortlab.errors import StorageError
 from ortlab.wire import BatchRequest, BlockRequest
 
 BATCH: Final = f"{ROOT}/batch.json"
+"""What an app that a person opened carries out next."""
+
+RUNTIME: Final = f"{ROOT}/runtime.json"
+"""By which it tells that it is open, and what it runs."""
 
 _REQUEST, _COMMAND = "request.json", "command.txt"
 _HOST_LIBRARIES: Final = (".so", ".dylib")

@@ -2,8 +2,9 @@
 
 ``python launching.py PROGRAM ARGUMENT... -- [REQUEST | --probe | --conditions]``: runs the program
 in the app's documents with ``@question@`` among its arguments replaced by the question, and prints
-what the app on a phone prints. Without a question it carries out `ortlab/batch.json`, as the app
-does when it is opened by hand. It imports no more than it must, so that starting it is fast.
+what the app on a phone prints. Without a question it does what the app does when it is opened by
+hand: it says in `ortlab/runtime.json` what it runs, and carries out each `ortlab/batch.json` that
+appears. It imports no more than it must, so that starting it is fast.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from typing import Any
 QUESTION = "@question@"
 
 _BATCH = os.path.join("ortlab", "batch.json")  # noqa: PTH118
+_TAKEN = os.path.join("ortlab", "taken.json")  # noqa: PTH118
+_RUNTIME = os.path.join("ortlab", "runtime.json")  # noqa: PTH118
+_BATCH_PERIOD_S = 0.05
 _LOOK_PERIOD_S = 0.002
 
 
@@ -27,13 +31,37 @@ def main(arguments: list[str]) -> int:
     end = arguments.index("--")
     command, questions = arguments[:end], arguments[end + 1 :]
     os.chdir(os.path.join(os.environ["HOME"], "Documents"))  # noqa: PTH118
-    if not questions and not os.path.exists(_BATCH):  # noqa: PTH110
-        _say("there is no batch to carry out")
-        return 0
-    question = questions[0] if questions else _BATCH
-    command = [question if part == QUESTION else part for part in command]
+    if not questions:
+        return _opened_by_hand(command)
+    question = questions[0]
     if question.startswith("--"):
+        command = _asking(command, question)
         os.execv(command[0], command)  # noqa: S606
+    return _carry_out(command, question)
+
+
+def _asking(command: list[str], question: str) -> list[str]:
+    return [question if part == QUESTION else part for part in command]
+
+
+def _opened_by_hand(command: list[str]) -> int:
+    probed = subprocess.run(_asking(command, "--probe"), stdout=subprocess.PIPE, check=False)
+    os.makedirs(os.path.dirname(_RUNTIME), exist_ok=True)  # noqa: PTH103, PTH120
+    with open(_RUNTIME + ".part", "wb") as file:  # noqa: PTH123
+        file.write(probed.stdout)
+    os.rename(_RUNTIME + ".part", _RUNTIME)  # noqa: PTH104
+    while True:
+        try:
+            os.rename(_BATCH, _TAKEN)  # noqa: PTH104
+        except OSError:
+            time.sleep(_BATCH_PERIOD_S)
+        else:
+            _carry_out(command, _TAKEN)
+
+
+def _carry_out(command: list[str], question: str) -> int:
+    """Run the program on a request or batch; end as it does."""
+    command = _asking(command, question)
     blocks = _blocks(question)
     followed = [_Progress(path) for path in (_directory(question, block) for block in blocks)]
     child = subprocess.Popen(command, env={**os.environ, "ORTLAB_END_WITH_PARENT": "1"})
