@@ -55,6 +55,15 @@ def find_chromium() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
+def find_postgres() -> Path | None:
+    """Return the directory of PostgreSQL's programs, the newest version first."""
+    found = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    on_path = shutil.which("initdb")
+    if on_path is not None:
+        found.append(Path(on_path).parent)
+    return next((path for path in found if (path / "initdb").exists()), None)
+
+
 TOOLS = {
     "chromium": Tool(
         "reports open offline and run nobody's script",
@@ -100,6 +109,11 @@ TOOLS = {
         "another client on virtual iPhones",
         lambda: shutil.which("ideviceinstaller") is not None,
         "apt-get install ideviceinstaller libimobiledevice-utils",
+    ),
+    "postgres": Tool(
+        "the device lab's store on PostgreSQL",
+        lambda: find_postgres() is not None,
+        "apt-get install postgresql",
     ),
     "int4": Tool("int4 weights", lambda: _has_package("onnx_ir"), "pip install 'ortlab[int4]'"),
 }
