@@ -1,4 +1,4 @@
-"""iPhones over USB; `worker.py`, a process of its own, is the only importer of pymobiledevice3."""
+"""iPhones over USB; `worker`, a process of its own, is the only importer of pymobiledevice3."""
 
 from __future__ import annotations
 
