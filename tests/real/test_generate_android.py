@@ -31,6 +31,7 @@ def script(name: str) -> ModuleType:
     assert spec
     assert spec.loader
     module = module_from_spec(spec)
+    sys.modules[name] = module  # where a dataclass of it looks for its names
     spec.loader.exec_module(module)
     return module
 

@@ -66,7 +66,7 @@ def theirs(text: str) -> tuple[int, bytes]:
 def test_quoting_and_lists_are_those_of_a_real_shell(
     tmp_path: Path, commands: list[str], joints: list[str]
 ) -> None:
-    text = "x='a b'; "
+    text = "x='a b'; HOME=/h; "
     for command, joint in zip(commands, joints, strict=False):
         text += command + joint
     text += "printf '<%s>' $?"
@@ -91,6 +91,7 @@ def test_what_adb_is_given_quoted_arrives_as_it_was(tmp_path: Path, words: list[
         "if false; then printf a; elif true; then printf b; else printf c; fi",
         "printf 'b\\na\\nc\\n' | sort | head -n 2",
         "printf 'one two\\n' | grep -c two; printf 'x' | grep -q y; printf $?",
+        "HOME='/a b'; printf '<%s>' ~ ~/x ~a a~ '~' \\~ ~'/x' ~\"\" a=~",
         "f=/a/b.tar.gz; printf '%s ' ${f##*/} ${f%.*} ${f%%.*} ${f#/}",
         "{ printf a; printf b >&2; } 2>/dev/null; exit 4",
         'set -- ; printf "$#"',

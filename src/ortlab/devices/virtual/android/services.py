@@ -128,7 +128,8 @@ class ServiceTable:
 
     async def _shell(self, stream: Stream, command: str, *, framed: bool) -> None:
         self._shells += 1
-        shell = Shell(programs=self._table, number=self._shells)
+        home = {"HOME": "/"}
+        shell = Shell(programs=self._table, number=self._shells, variables=home)
         source = _FramedSource(stream) if framed else _RawSource(stream)
 
         async def out(data: bytes) -> None:

@@ -334,7 +334,7 @@ class _Parser:
             else:
                 parts.append(Literally(character, quoted=False))
                 self._position += 1
-        return _joined(parts)
+        return _with_home(_joined(parts))
 
     def _double_quoted(self) -> list[Part]:
         parts: list[Part] = [Literally("", quoted=True)]
@@ -409,6 +409,18 @@ class _Parser:
             raise ShellSyntaxError(message)
         self._position += 1
         return Parameter(name, quoted, "length" if length else operator, _joined(word))
+
+
+def _with_home(word: Word) -> Word:
+    """Return a word whose ``~``, alone or before a slash, is the home directory; others stay."""
+    first = word[0] if word else None
+    if not isinstance(first, Literally) or first.quoted or first.text[:1] != "~":
+        return word
+    rest = first.text[1:]
+    if rest[:1] != "/" and (rest or len(word) > 1):
+        return word
+    home = Parameter("HOME", quoted=True)
+    return (home, Literally(rest, quoted=False), *word[1:]) if rest else (home,)
 
 
 def _joined(parts: list[Part]) -> Word:
