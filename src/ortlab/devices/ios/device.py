@@ -191,7 +191,7 @@ class IosDevice:
         app = self._own_app()
         runtime = self._runtime_of(app)
         machine = self._probes.get(app.sha256, {})
-        chip = f"{facts.chip}, " if facts.chip else ""
+        chip = f"{facts.chip}, " if facts.chip and not facts.virtual else ""
         return DeviceInfo(
             device_id=self._device_id,
             kind=DeviceKind.IOS,
