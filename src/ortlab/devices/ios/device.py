@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,19 +18,18 @@ from typing import Any, Final
 from ortlab import codec
 from ortlab.devices.answers import (
     PROGRESS,
-    RESULT,
     BadAnswerError,
     last_stage,
-    named_files,
-    read_result,
 )
 from ortlab.devices.ios import crash
 from ortlab.devices.ios.apps import IphoneApps, open_bundle
+from ortlab.devices.ios.by_hand import Person
 from ortlab.devices.ios.client import IphoneClient
+from ortlab.devices.ios.exchange import BlockExchange
 from ortlab.devices.ios.facts import IphoneFacts, IphoneStatus, facts_of, status_of
 from ortlab.devices.ios.failures import REPLUG, TRUST
 from ortlab.devices.ios.files import IphoneFiles
-from ortlab.devices.ios.jobs import BATCH, RUNTIME, Job, lay_out, lay_out_batch, make_job
+from ortlab.devices.ios.jobs import Job, lay_out, make_job
 from ortlab.devices.ios.messages import Action
 from ortlab.devices.ios.preflight import findings, warmth_of
 from ortlab.devices.journal import IOS, Journal
@@ -70,7 +68,6 @@ OUTSIDE: Final = "process, sampled from outside"
 _QUESTION_S: Final = 30.0
 _MOUNT_S: Final = 300.0
 _PROBE_S: Final = 60.0
-_FETCH_S: Final = 180.0
 _REPORTS_S: Final = 12.0
 _REPORTS_WAIT_S: Final = 6.0
 _REPORTS_POLL_S: Final = 0.5
@@ -156,6 +153,14 @@ class IosDevice:
         client.name = self._facts.title
         self._device_id = device_id or client.udid
         self._files = IphoneFiles(client, say)
+        self._exchange = BlockExchange(client)
+        self._person = Person(
+            self._exchange,
+            self._facts.title,
+            say,
+            patience_s=options.by_hand_s,
+            poll_s=options.by_hand_poll_s,
+        )
         self._apps = IphoneApps(client, self._facts, self._journal, say)
         self._cool_down: CoolDown[IphoneStatus] = CoolDown(
             options.limits, read=self._look_again, warmth=warmth_of, say=say
@@ -369,23 +374,7 @@ class IosDevice:
         """Return what an app says of itself, started for it or opened by a person."""
         if not self._options.by_hand:
             return self._run(app, ["--probe"], limit_s=_PROBE_S).output
-        self._remove(app.application_id, RUNTIME, BATCH)
-        self._say(
-            f"open the app {app.application_id} on {self._facts.title} and leave it open;"
-            " close it first if it is open already"
-        )
-        with tempfile.TemporaryDirectory() as name:
-            here = Path(name, "runtime.json")
-            deadline = time.monotonic() + self._options.by_hand_s
-            while not self._fetch_files(app.application_id, [(RUNTIME, here)])[0]:
-                if time.monotonic() > deadline:
-                    raise self._nobody_opened(app.application_id)
-                time.sleep(self._options.by_hand_poll_s)
-            return here.read_text(encoding="utf-8", errors="replace")
-
-    def _nobody_opened(self, bundle_id: str) -> DeviceNotReadyError:
-        message = f"cannot run blocks on {self._facts.title}: nobody opened the app"
-        return DeviceNotReadyError(message, next_step=f"open {bundle_id} on it, then run it again")
+        return self._person.runtime_of(app.application_id)
 
     def _asked_conditions(self, app: BuiltApp) -> Conditions | None:
         ran = self._run(app, ["--conditions"], limit_s=_PROBE_S)
@@ -400,12 +389,12 @@ class IosDevice:
     def _carry_out(self, job: Job, app: BuiltApp) -> BlockResult | Death:
         self._files.ensure(job.bundle_id, job.file_sets)
         if self._options.by_hand:
-            return self._by_hand(job)
+            return self._person.carry_out(job)
         self._cool(app)
         if self._known_reports is None:
             self._known_reports = self._report_names(app)
         request = lay_out(job, self._client.udid)
-        self._send(job, request, job.remote_request)
+        self._exchange.send(job, request, job.remote_request)
         sample = job.request.purpose is Purpose.MEMORY
         ran = self._run(
             app, [job.argument], limit_s=job.request.deadline_s + GRACE_S, sample=sample
@@ -426,17 +415,6 @@ class IosDevice:
         found = findings(self._facts, status, self._options.limits, by_hand=True)
         known = [item for item in found if item.subject in wanted]
         check_ready(known, self._facts.title, lambda _: None)
-
-    def _send(self, job: Job, request: Path, there: str) -> None:
-        self._client.ask(
-            Action.SEND,
-            deadline_s=_QUESTION_S,
-            doing="send the request",
-            what=job.bundle_id,
-            bundle_id=job.bundle_id,
-            items=[[str(request), there]],
-            remove=[job.remote_directory],
-        )
 
     def _run(
         self,
@@ -468,36 +446,10 @@ class IosDevice:
         )
         return _Ran(**told, stages=tuple(stages))
 
-    def _fetch(self, job: Job, *names: str) -> list[bool]:
-        items = [(f"{job.remote_directory}/{name}", job.directory / name) for name in names]
-        return self._fetch_files(job.bundle_id, items)
-
-    def _fetch_files(self, bundle_id: str, items: Sequence[tuple[str, Path]]) -> list[bool]:
-        """Bring files of an app's documents here; return which of them were there."""
-        found: list[bool] = self._client.ask(
-            Action.FETCH,
-            deadline_s=_FETCH_S,
-            doing="fetch the result",
-            what=bundle_id,
-            bundle_id=bundle_id,
-            items=[[there, str(here)] for there, here in items],
-        )
-        return found
-
-    def _remove(self, bundle_id: str, *paths: str) -> None:
-        self._client.ask(
-            Action.REMOVE,
-            deadline_s=_QUESTION_S,
-            doing="clear away",
-            what=bundle_id,
-            bundle_id=bundle_id,
-            paths=list(paths),
-        )
-
     def _answer(self, job: Job, app: BuiltApp, ran: _Ran) -> BlockResult | Death:
         bad: BadAnswerError | None = None
         try:
-            result = self._result(job)
+            result = self._exchange.result(job)
         except BadAnswerError as error:
             bad = error
         if bad is None:
@@ -505,20 +457,13 @@ class IosDevice:
                 result = replace(result, memory=(*result.memory, _outside(ran.footprint_bytes)))
             self._clear(job)
             return result
-        self._fetch(job, PROGRESS)
+        self._exchange.fetch(job, PROGRESS)
         death = self._death(job, app, ran, bad)
         self._clear(job)
         return death
 
-    def _result(self, job: Job) -> BlockResult:
-        if self._fetch(job, RESULT)[0]:
-            names = tuple(named_files(job.directory / RESULT))
-            if names:
-                self._fetch(job, *names)
-        return read_result(job.directory, job.request.block_id)
-
     def _clear(self, job: Job) -> None:
-        self._remove(job.bundle_id, job.remote_directory, job.remote_request)
+        self._exchange.remove(job.bundle_id, job.remote_directory, job.remote_request)
 
     def _death(self, job: Job, app: BuiltApp, ran: _Ran, bad: BadAnswerError) -> Death:
         """Say why there is no answer; the system's reports stay in the block's directory."""
@@ -588,44 +533,6 @@ class IosDevice:
             with contextlib.suppress(OSError):
                 texts.append((directory / name).read_text(encoding="utf-8", errors="replace"))
         return texts
-
-    # -- by hand --------------------------------------------------------------------------------
-
-    def _by_hand(self, job: Job) -> BlockResult | Death:
-        """Lay a batch of one block down for the app that a person opened."""
-        self._send(job, lay_out_batch(job), BATCH)
-        options = self._options
-        limit_s = job.request.deadline_s + GRACE_S
-        laid_down = time.monotonic()
-        begun: float | None = None
-        reminded = False
-        while not self._fetch(job, RESULT)[0]:
-            now = time.monotonic()
-            if begun is None and self._fetch(job, PROGRESS)[0]:
-                begun = now
-            if begun is not None and now - begun > limit_s:
-                self._fetch(job, PROGRESS)
-                self._remove(job.bundle_id, job.remote_directory)
-                message = "the app, opened by hand, left no answer"
-                last = last_stage(job.directory)
-                return Death(kind=DeathKind.DEADLINE, message=message, last_stage=last)
-            if begun is None and now - laid_down > options.by_hand_s:
-                raise self._nobody_opened(job.bundle_id)
-            if begun is None and not reminded and now - laid_down > GRACE_S:
-                self._say(f"open the app {job.bundle_id} on {self._facts.title} again")
-                reminded = True
-            time.sleep(options.by_hand_poll_s)
-        try:
-            result = self._result(job)
-        except BadAnswerError as error:
-            return Death(
-                kind=error.kind, message=error.message, last_stage=last_stage(job.directory)
-            )
-        finally:
-            self._remove(job.bundle_id, job.remote_directory)
-        if result.runtime is None:
-            return result
-        return replace(result, runtime=replace(result.runtime, shared_process=True))
 
 
 def _outside(size_bytes: int) -> MemoryPoint:
