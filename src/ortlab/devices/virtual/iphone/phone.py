@@ -19,7 +19,6 @@ from ortlab.devices.virtual.iphone.afc import FileConduit
 from ortlab.devices.virtual.iphone.apps import AppStore
 from ortlab.devices.virtual.iphone.crash_reports import CrashReports
 from ortlab.devices.virtual.iphone.diagnostics import (
-    DiagnosticsRelay,
     NotificationCenter,
     SystemLog,
 )
@@ -32,17 +31,14 @@ from ortlab.devices.virtual.iphone.faults import (
     LowBattery,
     SlowPhone,
 )
-from ortlab.devices.virtual.iphone.image_mounter import ImageMounter
-from ortlab.devices.virtual.iphone.installation import HouseArrest, InstallationProxy
-from ortlab.devices.virtual.iphone.instruments import INSTRUMENTS_SERVICE, serve_instruments
 from ortlab.devices.virtual.iphone.lockdown import (
     LOCKDOWN,
     LOCKDOWN_PORT,
     TLS_DEADLINE_S,
-    TUNNEL_SERVICE,
     LockdownSession,
 )
 from ortlab.devices.virtual.iphone.pairing import PairingStore
+from ortlab.devices.virtual.iphone.ports import Ports
 from ortlab.devices.virtual.iphone.processes import (
     AppProgram,
     ProcessDeath,
@@ -51,8 +47,8 @@ from ortlab.devices.virtual.iphone.processes import (
 )
 from ortlab.devices.virtual.iphone.properties import property_values
 from ortlab.devices.virtual.iphone.runner_bundles import launcher_command
-from ortlab.devices.virtual.iphone.service_discovery import ServiceDiscovery
-from ortlab.devices.virtual.iphone.services import Service, WatchedStream
+from ortlab.devices.virtual.iphone.service_table import service_table
+from ortlab.devices.virtual.iphone.services import WatchedStream
 from ortlab.devices.virtual.iphone.spec import VirtualIPhoneSpec
 from ortlab.devices.virtual.iphone.storage import Storage
 from ortlab.devices.virtual.iphone.streams import (
@@ -61,13 +57,11 @@ from ortlab.devices.virtual.iphone.streams import (
     Stream,
     StreamClosedError,
 )
-from ortlab.devices.virtual.iphone.tunnel import serve_tunnel
 from ortlab.devices.virtual.iphone.usbmux import VirtualUsbmux
 from ortlab.devices.virtual.power import Power, ThermalStatus, thermal_threshold_c
 from ortlab.devices.virtual.programs import BenchmarkProgram
 from ortlab.errors import DeviceError, StorageError
 
-_FIRST_PORT: Final = 49152
 _HEAT_ABOVE_LIMIT_C: Final = 1.0
 
 
@@ -118,10 +112,8 @@ class VirtualIPhone:
         self._image_mounted = self.spec.image_mounted
         self.trusting = self.spec.paired
         self.screen_locked = self.spec.locked
-        self._ports: dict[int, tuple[str, str]] = {}
-        self._next_port = _FIRST_PORT
+        self._ports = Ports()
         self._pulled = threading.Event()
-        self._lock = threading.RLock()
         self._running = False
 
     # -------------------------------------------------------------------------- for tests
@@ -191,8 +183,7 @@ class VirtualIPhone:
         """Pull the cable: every connection ends, charging stops; what runs goes on."""
         if self._mux is not None:
             self._mux.remove(self)
-        with self._lock:
-            self._ports.clear()
+        self._ports.clear()
         self._pulled.set()
         self.power.set_state(charging=False)
 
@@ -269,8 +260,7 @@ class VirtualIPhone:
         """See :class:`ortlab.devices.virtual.iphone.usbmux.PluggedPhone`."""
         if port == LOCKDOWN_PORT:
             return lambda: self.serve(LOCKDOWN, stream)
-        with self._lock:
-            opened = self._ports.pop(port, None)
+        opened = self._ports.take(port)
         if opened is None:
             return None
         name, host_id = opened
@@ -286,12 +276,7 @@ class VirtualIPhone:
 
     def open_port(self, name: str, host_id: str) -> int:
         """Return a new port on which a service answers one connection of a computer."""
-        with self._lock:
-            port, self._next_port = self._next_port, self._next_port + 1
-            if self._next_port >= 1 << 16:
-                self._next_port = _FIRST_PORT
-            self._ports[port] = (name, host_id)
-            return port
+        return self._ports.give(name, host_id)
 
     def serve(
         self, name: str, stream: Stream, handler: Callable[[Stream], None] | None = None
@@ -431,35 +416,8 @@ class VirtualIPhone:
         self.reports = CrashReports(directory / "CrashReports", spec)
         self.apps = AppStore(directory, spec=spec, storage=self.storage, faults=lambda: self.faults)
         self.processes = ProcessTable(self, self.power)
-        self.services = self._service_table()
+        self.services = service_table(self, self._media)
         self.say("kernel", 0, "this is a virtual iPhone")
-
-    def _service_table(self) -> dict[str, Service]:
-        media, reports = self._media, self.reports.directory
-        services = {
-            "com.apple.afc": Service(handler=lambda s: self.serve_files(s, media, None)),
-            "com.apple.crashreportcopymobile": Service(
-                handler=lambda s: self.serve_files(s, reports, None)
-            ),
-            "com.apple.crashreportmover": Service(handler=self.reports.serve_mover),
-            "com.apple.mobile.diagnostics_relay": Service(handler=DiagnosticsRelay(self).serve),
-            "com.apple.mobile.house_arrest": Service(handler=HouseArrest(self).serve),
-            "com.apple.mobile.installation_proxy": Service(handler=InstallationProxy(self).serve),
-            "com.apple.mobile.mobile_image_mounter": Service(
-                handler=lambda s: ImageMounter(self, s).serve()
-            ),
-            "com.apple.mobile.notification_proxy": Service(handler=self.notifications.serve),
-            "com.apple.syslog_relay": Service(handler=lambda s: self.log.serve(s, self._pulled)),
-        }
-        if self.spec.version[0] < 17:
-            services[INSTRUMENTS_SERVICE] = Service(
-                handler=lambda s: serve_instruments(self, s), needs_image=True
-            )
-        if self.spec.has_tunnel:
-            services[TUNNEL_SERVICE] = Service(
-                handler=lambda s: serve_tunnel(self, s, ServiceDiscovery(self)), in_tunnel=False
-            )
-        return services
 
     def _remove_directory(self) -> None:
         if self._given_directory is None and self._directory is not None:
