@@ -1,0 +1,1 @@
+"""A lab of many phones: who measures what next, and what came of it."""
