@@ -27,6 +27,7 @@ from ortlab.domain import Device
 from ortlab.process import Command, Completed, SystemProcesses
 from ortlab.wire import (
     BatchRequest,
+    BlockRequest,
     BlockResult,
     FailureKind,
     GraphOptimizationLevel,
@@ -71,6 +72,33 @@ class Program:
         batch = {"schema": "ortlab.batch_request/1", "batch_id": "b", "requests": requests}
         (directory / "batch.json").write_text(json.dumps(batch), encoding="utf-8")
         return self.start(directory / "batch.json", directory=directory)
+
+
+# ------------------------------------------------------------------------------ own operators
+
+
+def upper_request(directory: Path) -> tuple[Path, BlockRequest]:
+    """Return a model whose operator is not ORT's, and a request that lacks its library."""
+    graph = helper.make_graph(
+        [helper.make_node("StringUpper", ["x"], ["y"], domain="ai.onnx.contrib")],
+        "upper",
+        [helper.make_tensor_value_info("x", TensorProto.STRING, [2])],
+        [helper.make_tensor_value_info("y", TensorProto.STRING, [2])],
+    )
+    model = save(directory / "u.onnx", graph, helper.make_opsetid("ai.onnx.contrib", 1))
+    texts = np.asarray(["ab", "grüße"], dtype=object)
+    inputs = (tensors.write_tensor(directory / "t.bin", "x", texts),)
+    return model, make_request(make_arm(model), directory, inputs=inputs)
+
+
+def check_registered(device: Device, directory: Path, library: str) -> None:
+    """The model runs once its operators are registered under this name."""
+    model, request = upper_request(directory)
+    request = replace(request, model=replace(request.model, custom_op_library=library))
+    result = device.run_block(request, make_arm(model))
+    assert isinstance(result, BlockResult)
+    assert result.failure is None, result.failure
+    assert tensors.read_tensor(result.outputs[0])[0] == "AB"
 
 
 # ------------------------------------------------------------------------------ helpers
@@ -457,25 +485,12 @@ class RunnerContract:
     ) -> None:
         from onnxruntime_extensions import get_library_path
 
-        graph = helper.make_graph(
-            [helper.make_node("StringUpper", ["x"], ["y"], domain="ai.onnx.contrib")],
-            "upper",
-            [helper.make_tensor_value_info("x", TensorProto.STRING, [2])],
-            [helper.make_tensor_value_info("y", TensorProto.STRING, [2])],
-        )
-        model = save(tmp_path / "u.onnx", graph, helper.make_opsetid("ai.onnx.contrib", 1))
-        texts = np.asarray(["ab", "grüße"], dtype=object)
-        inputs = (tensors.write_tensor(tmp_path / "t.bin", "x", texts),)
-        request = make_request(make_arm(model), tmp_path, inputs=inputs)
+        model, request = upper_request(tmp_path)
         without = custom_ops_device.run_block(request, make_arm(model))
         assert isinstance(without, BlockResult)
         assert without.failure is not None
         assert without.failure.kind is FailureKind.UNSUPPORTED
-        library = replace(request.model, custom_op_library=get_library_path())
-        result = custom_ops_device.run_block(replace(request, model=library), make_arm(model))
-        assert isinstance(result, BlockResult)
-        assert result.failure is None, result.failure
-        assert tensors.read_tensor(result.outputs[0])[0] == "AB"
+        check_registered(custom_ops_device, tmp_path, get_library_path())
 
     def test_a_batch_of_the_wire_type_is_understood(self, program: Program, tmp_path: Path) -> None:
         model = VECTORS / "models/doubling.onnx"

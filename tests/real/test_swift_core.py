@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from core_contract import CoreContract
 from device_contract import DeviceContract
-from runner_contract import Program, RunnerContract
+from runner_contract import Program, RunnerContract, check_registered
 
 from ios import core, swift
 from ortlab.domain import Device
@@ -28,6 +28,16 @@ class TestSwiftRunner(RunnerContract):
         """The operators' library is one for Python: it needs the symbols of an interpreter."""
         names = sysconfig.get_config_vars("LIBDIR", "LDLIBRARY")
         return core.CoreDevice(f"LD_PRELOAD={Path(*names)}")
+
+
+@pytest.mark.requires("custom_ops")
+def test_operators_that_are_linked_in_are_registered_by_a_function(tmp_path: Path) -> None:
+    """As in an app that links them; here the loader brings them in beside the program."""
+    from onnxruntime_extensions import get_library_path
+
+    names = sysconfig.get_config_vars("LIBDIR", "LDLIBRARY")
+    device = core.CoreDevice(f"LD_PRELOAD={Path(*names)} {get_library_path()}")
+    check_registered(device, tmp_path, "@linked/RegisterCustomOps")
 
 
 class TestSwiftCore(CoreContract):

@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 
 from ortlab.devices.file_sets import FileHashes
 from ortlab.devices.ios import crash, messages
+from ortlab.devices.ios.apps import custom_ops_in
 from ortlab.devices.ios.facts import IphoneFacts, IphoneStatus, facts_of, status_of
 from ortlab.devices.ios.failures import error_of, install_refusal, launch_refusal
-from ortlab.devices.ios.jobs import framework, make_job
+from ortlab.devices.ios.jobs import make_job
 from ortlab.devices.ios.preflight import check_fits, findings
 from ortlab.devices.readiness import Limits, Readiness
+from ortlab.devices.virtual import PythonRunner
+from ortlab.devices.virtual.iphone import runner_bundle
+from ortlab.devices.virtual.iphone.session import runner_app
 from ortlab.domain import AppPlatform, BuiltApp
 from ortlab.errors import (
     DeviceError,
@@ -324,13 +328,14 @@ def test_a_job_has_paths_relative_to_its_request(tmp_path: Path) -> None:
     request = BlockRequest(
         block_id="../evil",
         purpose=Purpose.PARITY,
-        model=ModelReference(path=str(model), sha256="", custom_op_library="Ops.xcframework"),
+        model=ModelReference(path=str(model), sha256="", custom_op_library="libops.so"),
         session=SessionSettings(),
         providers=(),
         inputs=(),
         output_directory=str(tmp_path / "out"),
     )
-    job = make_job(request, "com.example.bench", FileHashes().describe)
+    named = "@rpath/Ops.framework/Ops"
+    job = make_job(request, "com.example.bench", FileHashes().describe, library=named)
     assert job.argument.startswith("ortlab/requests/")
     assert ".." not in job.remote_directory
     assert job.request.output_directory == "../blocks/" + job.remote_directory.rpartition("/")[2]
@@ -341,5 +346,16 @@ def test_a_job_has_paths_relative_to_its_request(tmp_path: Path) -> None:
     assert by_hand.request.model.path.startswith("files/")
 
 
-def test_a_framework_is_found_whatever_its_bundle_is_called() -> None:
-    assert framework("/a/Ops.framework") == framework("Ops") == "@rpath/Ops.framework/Ops"
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({}, "@linked/RegisterCustomOps"),
+        ({"Frameworks/Ops.framework/Ops": b"program"}, "@rpath/Ops.framework/Ops"),
+    ],
+)
+def test_operators_are_named_as_the_app_carries_them(
+    tmp_path: Path, files: dict[str, bytes], named: str
+) -> None:
+    app = runner_app(tmp_path, PythonRunner())
+    path = runner_bundle(tmp_path / "ops.ipa", PythonRunner(), files=files)
+    assert custom_ops_in(replace(app, files=(path,))) == named

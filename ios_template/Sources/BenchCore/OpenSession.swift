@@ -1,6 +1,7 @@
 import Ort
 
 private let cpu = "CPUExecutionProvider"
+private let linkedPrefix = "@linked/"
 
 /// A session that is ready, and what is known of its creation.
 struct OpenSession {
@@ -34,7 +35,7 @@ func openSession(
     if let profilePrefix { try options.enableProfiling(prefix: profilePrefix) }
     if let library = request.model.customOpLibrary {
         try refuse(as: .customOpsFailed, "") {
-            try options.registerCustomOps(library: resolve(library, from: base))
+            try registerCustomOps(library, from: base, in: options)
         }
     }
     let providers = try addProviders(request.providers, to: options)
@@ -42,6 +43,22 @@ func openSession(
     let session = try model.createSession(options)
     let creationNs = SystemClock.nowNs() - startedNs
     return OpenSession(session: session, registeredProviders: providers, creationNs: creationNs)
+}
+
+/// Registers a model's own operators.
+///
+/// - Parameter library: `@linked/FUNCTION` for operators that are linked into this program,
+///   `@rpath/NAME.framework/NAME` for a framework inside the app, which the system's loader finds by
+///   that name; else the path of a library.
+private func registerCustomOps(
+    _ library: String, from base: String, in options: OrtSessionOptions
+) throws {
+    if library.hasPrefix(linkedPrefix) {
+        try options.registerCustomOps(function: String(library.dropFirst(linkedPrefix.count)))
+    } else {
+        let isFound = library.hasPrefix("@rpath/")
+        try options.registerCustomOps(library: isFound ? library : resolve(library, from: base))
+    }
 }
 
 private func apply(

@@ -16,9 +16,30 @@ from ortlab.devices.journal import InstalledApp, Journal
 from ortlab.domain import AppPlatform, BuiltApp
 from ortlab.errors import StorageError
 
+LINKED_OPERATORS: Final = "@linked/RegisterCustomOps"
+"""Operators that are linked into the app, by the function's name that such libraries share."""
+
+_FRAMEWORKS: Final = "Frameworks/"
 _QUESTION_S: Final = 30.0
 _INSTALL_LEAST_S: Final = 180.0
 _SLOWEST_BYTES_PER_S: Final = 1 << 20
+
+
+def custom_ops_in(app: BuiltApp) -> str:
+    """Return how the benchmark app's program names the operators of its own that it carries.
+
+    They are a framework inside of it, or linked into the program, as the template builds either.
+    ONNX Runtime itself is linked into the program.
+    """
+    names = {
+        name[len(_FRAMEWORKS) :].partition(".framework/")[0]
+        for name in read_bundle_info(app.files[0]).entries
+        if name.startswith(_FRAMEWORKS) and ".framework/" in name
+    }
+    if not names:
+        return LINKED_OPERATORS
+    name = min(names)
+    return f"@rpath/{name}.framework/{name}"
 
 
 class IphoneApps:

@@ -22,7 +22,7 @@ from ortlab.devices.answers import (
     last_stage,
 )
 from ortlab.devices.ios import crash
-from ortlab.devices.ios.apps import IphoneApps, open_bundle
+from ortlab.devices.ios.apps import IphoneApps, custom_ops_in, open_bundle
 from ortlab.devices.ios.by_hand import Person
 from ortlab.devices.ios.client import IphoneClient
 from ortlab.devices.ios.exchange import BlockExchange
@@ -251,7 +251,10 @@ class IosDevice:
         by_hand = self._options.by_hand
         try:
             self._make_ready(app)
-            job = make_job(request, app.application_id, self._files.describe, by_hand=by_hand)
+            # A virtual iPhone's program takes libraries of this machine, where it runs.
+            library = None if self._facts.virtual else custom_ops_in(app)
+            describe = self._files.describe
+            job = make_job(request, app.application_id, describe, library=library, by_hand=by_hand)
             answer = self._carry_out(job, app)
             failure = answer.failure if isinstance(answer, BlockResult) else None
             stale = failure is not None and failure.kind in _STALE

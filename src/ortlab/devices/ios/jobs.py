@@ -21,7 +21,6 @@ RUNTIME: Final = f"{ROOT}/runtime.json"
 """By which it tells that it is open, and what it runs."""
 
 _REQUEST, _COMMAND = "request.json", "command.txt"
-_HOST_LIBRARIES: Final = (".so", ".dylib")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +54,7 @@ def make_job(
     bundle_id: str,
     describe: Callable[..., FileSet],
     *,
+    library: str | None = None,
     by_hand: bool = False,
 ) -> Job:
     """Translate a request for an iPhone.
@@ -65,6 +65,8 @@ def make_job(
         request: With paths of this machine.
         bundle_id: Of the app that runs it.
         describe: Hashes files.
+        library: How the app names the model's own operators, if it carries them; None has the
+            library of the request sent.
         by_hand: Whether it will be part of a batch, whose file is elsewhere.
 
     Raises:
@@ -82,11 +84,11 @@ def make_job(
         sets.append(item)
         return item.paths_under(f"{up}files")[0]
 
-    library = request.model.custom_op_library
-    if library is not None:
-        library = moved(library) if library.endswith(_HOST_LIBRARIES) else framework(library)
+    operators = request.model.custom_op_library
+    if operators is not None:
+        operators = library or moved(operators)
     model = replace(
-        request.model, path=moved(request.model.path, with_data=True), custom_op_library=library
+        request.model, path=moved(request.model.path, with_data=True), custom_op_library=operators
     )
     inputs = tuple(replace(tensor, path=moved(tensor.path)) for tensor in request.inputs)
     there = replace(request, model=model, inputs=inputs, output_directory=f"{up}blocks/{name}")
@@ -98,12 +100,6 @@ def make_job(
         remote_request=f"{ROOT}/requests/{name}.json",
         file_sets=tuple(dict.fromkeys(sets)),
     )
-
-
-def framework(library: str) -> str:
-    """Return where an app finds a framework that is inside it."""
-    name = Path(library).name.removesuffix(".xcframework").removesuffix(".framework")
-    return f"@rpath/{name}.framework/{name}"
 
 
 def lay_out(job: Job, udid: str) -> Path:
