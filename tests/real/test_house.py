@@ -103,7 +103,7 @@ def test_the_wheel_carries_the_package_protocol_and_template_and_nothing_else(
     expected = set()
     for path in tracked_files("--cached", "--others", "--exclude-standard"):
         name = path.relative_to(ROOT).as_posix()
-        if name.startswith("src/ortlab/"):
+        if name.startswith(("src/ortlab/", "src/device_lab/")):
             expected.add(name.removeprefix("src/"))
         elif name.startswith(("bench_protocol/", "android_template/", "ios_template/")):
             expected.add(f"ortlab/{name}")
