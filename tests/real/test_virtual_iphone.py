@@ -239,12 +239,12 @@ def test_who_listens_is_told(phone_of: Callable[..., VirtualIPhone]) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     ) as reader:
+        output = reader.stdout
+        assert output is not None
+        lines: list[str] = []
+        thread = threading.Thread(target=lambda: lines.extend(output), daemon=True)
+        thread.start()
         try:
-            output = reader.stdout
-            assert output is not None
-            lines: list[str] = []
-            thread = threading.Thread(target=lambda: lines.extend(output), daemon=True)
-            thread.start()
             wait_for(lambda: any("[connected" in line for line in lines))
             wait_for(lambda: any("a computer reads along" in line for line in lines))
             phone.say("Bench", 400, "a word of its own")
@@ -255,6 +255,7 @@ def test_who_listens_is_told(phone_of: Callable[..., VirtualIPhone]) -> None:
             wait_for(lambda: sum("[connected" in line for line in lines) == 2)
         finally:
             reader.terminate()
+            thread.join(DEADLINE_S)  # it reads to the end, which is then closed
 
 
 # ------------------------------------------------------------------------------ pairing
