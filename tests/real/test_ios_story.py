@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +66,13 @@ def two_iphones(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def prepared(two_iphones: Path) -> Path:
+    done = ortlab(two_iphones, "prepare", "conv.onnx", "--no-predictions")
+    assert done.succeeded, done.stderr
+    return two_iphones
+
+
+@pytest.fixture(scope="module")
 def answer(two_iphones: Path) -> dict[str, Any]:
     return answer_of(two_iphones, "run", "ortlab.toml")
 
@@ -108,12 +119,34 @@ def test_phones_of_both_platforms_stand_in_one_report(tmp_path: Path) -> None:
     assert (directory / "ios/App.xcconfig").is_file()
 
 
-def test_without_a_mac_building_says_what_to_do_there(two_iphones: Path) -> None:
+def test_ctrl_c_with_several_phones_says_so_and_ends_all_of_it(prepared: Path) -> None:
+    command = ("bench", "prepared/conv", "--device", "virtual:ios,virtual:ios:16.7", "--new")
+    with subprocess.Popen(
+        [sys.executable, "-m", "ortlab", *command, "--output", "interrupted"],
+        cwd=prepared,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        assert running.stdout is not None
+        lines = iter(running.stdout.readline, "")
+        assert any("latency" in line for line in lines)
+        running.send_signal(signal.SIGINT)
+        rest = running.communicate(timeout=60)[0]
+    assert running.returncode == 130
+    assert "stopped" in rest
+    assert "run the same command again" in rest
+    with pytest.raises(ProcessLookupError):
+        os.killpg(running.pid, 0)
+
+
+def test_without_a_mac_building_says_what_to_do_there(prepared: Path) -> None:
     generated = ortlab(
-        two_iphones, "generate", "prepared/conv", "--ios", "mac", "--id", "dev.example.reader"
+        prepared, "generate", "prepared/conv", "--ios", "mac", "--id", "dev.example.reader"
     )
     assert generated.succeeded, generated.stderr
-    built = ortlab(two_iphones, "build", "mac")
+    built = ortlab(prepared, "build", "mac")
     assert built.exit_code == 4
     assert "Mac" in built.stderr
     assert "ortlab build" in built.stderr

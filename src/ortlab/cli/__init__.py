@@ -52,7 +52,7 @@ def run(arguments: Sequence[str]) -> int:
         show() if show else print(error, file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        return _show(InterruptedRunError("stopped; what was finished is kept"), as_json=as_json)
+        answer = InterruptedRunError.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -61,6 +61,9 @@ def run(arguments: Sequence[str]) -> int:
 
         render.show_bug(error, as_json=as_json)
         return BUG_EXIT_CODE
+    if answer == InterruptedRunError.exit_code:  # so Typer hands on Ctrl-C, and says nothing
+        message, next_step = "stopped; what was finished is kept", "run the same command again"
+        return _show(InterruptedRunError(message, next_step=next_step), as_json=as_json)
     return answer if isinstance(answer, int) else 0
 
 
