@@ -145,7 +145,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
 	--fork-strategy fewest --no-emit-index-url --custom-compile-command 'make lock'
 
 lock: $(UV) ## Renew requirements/*.txt (make lock ARGS=--upgrade for newer versions)
-	$(COMPILE) $(ARGS) --extra int4 --extra dev --extra lab --output-file requirements/lock.txt pyproject.toml
+	$(COMPILE) $(ARGS) --extra int4 --extra dev --extra lab --extra web --output-file requirements/lock.txt pyproject.toml
 	$(COMPILE) $(ARGS) --extra ios --constraint requirements/lock.txt \
 		--output-file requirements/ios.txt pyproject.toml
 	$(COMPILE) $(ARGS) --no-deps --output-file requirements/models.txt requirements/models.in

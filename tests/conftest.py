@@ -115,6 +115,11 @@ TOOLS = {
         lambda: find_postgres() is not None,
         "apt-get install postgresql",
     ),
+    "node": Tool(
+        "the TypeScript SDK, runner and starter page compile, lint clean and run",
+        lambda: shutil.which("node") is not None and shutil.which("npm") is not None,
+        "apt-get install nodejs npm",
+    ),
     "int4": Tool("int4 weights", lambda: _has_package("onnx_ir"), "pip install 'ortlab[int4]'"),
 }
 
