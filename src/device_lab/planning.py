@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 
-from device_lab.values import LabPhone, Requirements
+from device_lab.values import Estimate, LabPhone, Requirements
 
 _NO_DEADLINE = datetime.max.replace(tzinfo=UTC)
 
@@ -52,25 +52,6 @@ class OpenCell:
     deadline: datetime | None
     submitted_at: datetime
     taken_phone_ids: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """How long the open cells take, were nothing else to come.
-
-    Attributes:
-        typical_s: With the median of the past durations for every cell.
-        cautious_s: With their 90th percentile for every cell, so that it is seldom exceeded.
-        counted_cells: Cells that the times stand for.
-        unplaced_cells: Cells that no phone can take as things are; the times leave them out.
-        past_durations: How many durations the times rest on.
-    """
-
-    typical_s: float
-    cautious_s: float
-    counted_cells: int
-    unplaced_cells: int
-    past_durations: int
 
 
 def unmet(phone: LabPhone, requirements: Requirements) -> tuple[str, ...]:
