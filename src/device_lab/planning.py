@@ -58,6 +58,8 @@ def unmet(phone: LabPhone, requirements: Requirements) -> tuple[str, ...]:
     """Return what keeps a phone from ever running a cell, in words; empty if nothing does."""
     reasons: list[str] = []
     info = phone.info
+    if requirements.phone_ids and phone.phone_id not in requirements.phone_ids:
+        reasons.append(f"it is not {', '.join(requirements.phone_ids)}")
     if requirements.platform is not None and info.kind != requirements.platform:
         reasons.append(f"its platform is {info.kind}, not {requirements.platform}")
     if requirements.soc is not None and (phone.soc or "").lower() != requirements.soc.lower():
