@@ -44,6 +44,7 @@ _BOOTSTRAP_SAMPLES: Final = 10_000
 _BOOTSTRAP_SEED: Final = 10_000
 _SIGN_FLIP_SEED: Final = 65_536
 _ZERO: Final = 1e-12
+_LOG_RATIO_BOUND: Final = 1_500.0  # above the logarithm of any quotient of two floats
 
 
 # ------------------------------------------------------------------------------ planned looks
@@ -240,6 +241,38 @@ def effect(log_ratios: Sequence[float], *, alpha: float, checks: bool = True) ->
         bootstrap_low=bootstrap[0],
         bootstrap_high=bootstrap[1],
     )
+
+
+def slowdown_p(log_ratios: Sequence[float], *, limit: float) -> float:
+    """Return the one-sided p-value of "slower by no more than the limit", of one look.
+
+    Student's t test (Biometrika 6, 1908) of the mean log ratio against ``ln(1 + limit)``: a small
+    p says that the arm is slower than the baseline by more than the limit. Rounds without any
+    spread give 0 or 1, by the side their mean lies on; fewer than two rounds say nothing and
+    give 1.
+
+    Args:
+        log_ratios: One a round, ``ln(arm ÷ baseline)``; all finite.
+        limit: A width on the ratio above -1, such as 0.02 for 2 %; 0 asks for any slowdown.
+
+    Raises:
+        UsageError: The limit or a log ratio is no number that can be tested.
+    """
+    if not -1 < limit < math.inf or not all(abs(value) < _LOG_RATIO_BOUND for value in log_ratios):
+        message = f"cannot test log ratios against a limit of {limit}: all must be finite numbers"
+        raise UsageError(message)
+    count = len(log_ratios)
+    if count < 2:
+        return 1.0
+    mean = math.fsum(log_ratios) / count
+    error = math.sqrt(math.fsum((value - mean) ** 2 for value in log_ratios) / (count - 1) / count)
+    distance = mean - math.log1p(limit)
+    # What rounding leaves of equal values is no spread, and of an equal mean no distance.
+    if error <= _ZERO:
+        return 0.0 if distance > _ZERO else 1.0
+    from scipy.special import stdtr
+
+    return float(stdtr(count - 1, -distance / error))
 
 
 def ratio_of(log_ratio: float) -> float:

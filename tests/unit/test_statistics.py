@@ -26,6 +26,7 @@ from ortlab.statistics import (
     pocock_alpha,
     sign_flip_p,
     simulate_pocock_alpha,
+    slowdown_p,
     square_size,
     tukey_outlier_count,
 )
@@ -252,6 +253,75 @@ def test_bootstrap_holds_the_median_and_repeats() -> None:
     low, high = bootstrap_median(values)
     assert low < math.exp(median(values)) < high
     assert bootstrap_median(values) == (low, high)
+
+
+# ---------------------------------------------------------------- slower than a limit?
+
+
+def test_slowdown_p_is_the_textbook_one() -> None:
+    # Mean 0.025, SD 0.0129099, 4 rounds: t = 3.872983; P(T > t), 3 degrees of freedom = 0.015233.
+    assert slowdown_p([0.01, 0.02, 0.03, 0.04], limit=0.0) == pytest.approx(0.015233, rel=1e-3)
+
+
+@given(LOG_RATIOS, st.floats(0, 0.5))
+def test_slowdown_p_agrees_with_scipys_own_test(ratios: list[float], limit: float) -> None:
+    from scipy.stats import ttest_1samp
+
+    if np.std(ratios) > 1e-6:
+        expected = ttest_1samp(ratios, math.log1p(limit), alternative="greater").pvalue
+        assert slowdown_p(ratios, limit=limit) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+@given(LOG_RATIOS, st.floats(0, 0.2), st.floats(0, 0.2))
+def test_a_higher_limit_never_lowers_the_p_of_a_slowdown(
+    ratios: list[float], limit: float, more: float
+) -> None:
+    assert 0 <= slowdown_p(ratios, limit=limit) <= slowdown_p(ratios, limit=limit + more) <= 1
+
+
+@given(LOG_RATIOS, st.floats(0.001, 0.05))
+def test_slowdown_p_and_the_two_sided_interval_say_the_same(
+    ratios: list[float], alpha: float
+) -> None:
+    _, low, _ = interval(ratios, alpha=alpha)
+    if abs(low) > 1e-9:
+        assert (slowdown_p(ratios, limit=0.0) < alpha / 2) == (low > 0)
+
+
+@given(LOG_RATIOS)
+def test_slower_one_way_is_faster_the_other(ratios: list[float]) -> None:
+    if np.std(ratios) > 1e-6:
+        mirrored = slowdown_p([-value for value in ratios], limit=0.0)
+        assert slowdown_p(ratios, limit=0.0) + mirrored == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "p"), [([], 1.0), ([0.5], 1.0), ([0.1] * 8, 0.0), ([0.0] * 8, 1.0), ([-0.1] * 8, 1)]
+)
+def test_slowdown_p_without_spread_or_rounds(ratios: list[float], p: float) -> None:
+    assert slowdown_p(ratios, limit=0.0) == p
+
+
+def test_rounds_exactly_at_the_limit_are_no_slowdown_beyond_it() -> None:
+    assert slowdown_p([math.log1p(0.02)] * 8, limit=0.02) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("ratios", "limit"),
+    [([math.nan, 0.0], 0.0), ([math.inf, 0.0], 0.0), ([1e200] * 2, 0.0), ([0.0] * 3, math.nan)],
+)
+def test_slowdown_p_of_what_is_no_number_is_refused(ratios: list[float], limit: float) -> None:
+    with pytest.raises(UsageError):
+        slowdown_p(ratios, limit=limit)
+
+
+def test_slowdown_p_is_uniform_when_nothing_changed(seed: int) -> None:
+    generator = random.Random(seed)
+    below = sum(
+        slowdown_p([generator.gauss(0.0, 0.03) for _ in range(12)], limit=0.0) < 0.025
+        for _ in range(4000)
+    )
+    assert below / 4000 == pytest.approx(0.025, abs=0.008)
 
 
 # ---------------------------------------------------------------- corrections, description
