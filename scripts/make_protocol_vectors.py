@@ -394,6 +394,31 @@ def failure_cases(files: dict[str, bytes]) -> Iterable[tuple[str, list[Change], 
 # ------------------------------------------------------------------------------ results
 
 
+def browser_result(complete: dict[str, Any], timing: dict[str, Any]) -> dict[str, Any]:
+    language = {"language": "typescript", "language_version": "5.9", "app_build": "release"}
+    names = ["CPUExecutionProvider", "WebGpuExecutionProvider"]
+    runtime = {**complete["runtime"], **language, "available_providers": names}
+    memory = {"metric": "WasmHeap", "kind": "peak", "scope": "page", "phase": "loaded"}
+    browser = {
+        "cross_origin_isolated": True,
+        "clock_step_ns": 5000,
+        "threads_asked": 2,
+        "threads_got": 2,
+        "adapter": None,
+        "adapter_is_fallback": None,
+        "visible": True,
+        "user_agent": "Mozilla/5.0",
+    }
+    return {
+        **complete,
+        "runtime": {**runtime, "debugger_attached": None},
+        "clock": {"name": "performance.now", "resolution_ns": 5000},
+        "timing": timing,
+        "memory": [{**memory, "size_bytes": 16 << 20}],
+        "browser": browser,
+    }
+
+
 def results() -> Iterable[tuple[str, dict[str, Any]]]:
     providers = [{"name": "CPUExecutionProvider", "options": {}}]
     complete = {
@@ -454,6 +479,7 @@ def results() -> Iterable[tuple[str, dict[str, Any]]]:
     shared = {**complete["runtime"], "shared_process": True, "app_build": "release"}  # type: ignore[dict-item]
     conditions = {"conditions_before": phone, "conditions_after": {**phone, "battery_percent": 81}}
     yield "ok-phone", {**complete, "runtime": shared, "timing": timing, **conditions}
+    yield "ok-browser", browser_result(complete, {**timing, "load_model_ns": 3 * MS})
     for kind, stage in (
         ("invalid_request", "start"),
         ("unsupported", "load_model"),

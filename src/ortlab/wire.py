@@ -393,6 +393,31 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserFacts:
+    """What a page can tell of the browser that a block ran in; None where it does not tell.
+
+    Attributes:
+        cross_origin_isolated: Whether threads and the fine clock are there.
+        clock_step_ns: Smallest difference other than 0 between readings of ``performance.now``.
+        threads_asked: Of the wasm backend, where the request names a number.
+        threads_got: What the wasm backend says after the session was created.
+        adapter: Of WebGPU, in words; None where it was not asked for.
+        adapter_is_fallback: Whether that adapter is software.
+        visible: Whether the page was to be seen from the start of the block to its end.
+        user_agent: As the browser says it.
+    """
+
+    cross_origin_isolated: bool
+    clock_step_ns: int
+    threads_asked: int | None
+    threads_got: int | None
+    adapter: str | None
+    adapter_is_fallback: bool | None
+    visible: bool
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlockResult:
     """What a runner answers.
 
@@ -409,6 +434,7 @@ class BlockResult:
         conditions_after: After the session was closed.
         outputs: Output tensors, for parity blocks.
         profile_path: ORT's profile, for profile blocks.
+        browser: For blocks that ran in a page.
     """
 
     block_id: str
@@ -423,6 +449,7 @@ class BlockResult:
     conditions_after: Conditions | None = None
     outputs: tuple[TensorFile, ...] = ()
     profile_path: str | None = None
+    browser: BrowserFacts | None = None
     schema: Literal["ortlab.block_result/1"] = RESULT_SCHEMA
 
 

@@ -160,6 +160,7 @@ def _schemas_of_classes() -> dict[str, tuple[Any, dict[str, Any]]]:
         "timing": (wire.Timing, result["$defs"]["timing"]),
         "memory": (wire.MemoryPoint, result["$defs"]["memory_point"]),
         "conditions": (wire.Conditions, result["$defs"]["conditions"]),
+        "browser": (wire.BrowserFacts, result["$defs"]["browser"]),
     }
 
 
