@@ -12,7 +12,7 @@ from simulated import make_arm, make_experiment, make_rule
 from instant_device import INFO, Answer, InstantDevice
 from ortlab.bench import Done, RunProgress, is_finished, load_run, next_block, run_experiment
 from ortlab.bench.run_directory import ARTIFACTS, BLOCKS_FILE
-from ortlab.domain import Device, Experiment, Outcome, Run
+from ortlab.domain import Block, Device, Experiment, Outcome, Run
 from ortlab.errors import BenchmarkError, DeviceError, InterruptedRunError, StorageError
 from ortlab.wire import BlockRequest, BlockResult, Conditions, Death, DeathKind
 
@@ -180,3 +180,54 @@ def test_stopping_anywhere_gives_the_same_set_of_blocks(tmp_path: Path, seed: in
         ids = [block.block_id for block in run.blocks]
         assert len(ids) == len(set(ids))
         assert set(ids) == whole
+
+
+def test_each_block_is_handed_on_once_it_is_on_disk_and_before_the_next(tmp_path: Path) -> None:
+    device = InstantDevice()
+    handed: list[Block] = []
+
+    def hand_on(block: Block) -> None:
+        assert load_run(tmp_path).blocks[-1] == block
+        assert device.asked[-1] == block.block_id
+        handed.append(block)
+
+    run = run_experiment(
+        tmp_path,
+        EXPERIMENT,
+        device,
+        progress=lambda _: None,
+        should_stop=lambda: False,
+        on_block=hand_on,
+    )
+    assert tuple(handed) == run.blocks
+
+
+def test_what_takes_the_blocks_may_end_the_run_and_the_block_stays(tmp_path: Path) -> None:
+    def refuse(block: Block) -> None:
+        if block.block_id.startswith("latency-001"):
+            message = f"nobody takes {block.block_id}"
+            raise StorageError(message)
+
+    device = InstantDevice()
+    with pytest.raises(StorageError, match="nobody takes latency-001"):
+        run_experiment(
+            tmp_path,
+            EXPERIMENT,
+            device,
+            progress=lambda _: None,
+            should_stop=lambda: False,
+            on_block=refuse,
+        )
+    recorded = [block.block_id for block in load_run(tmp_path).blocks]
+    assert recorded == device.asked
+    assert recorded[-1].startswith("latency-001")
+    handed: list[Block] = []
+    run = run_experiment(
+        tmp_path,
+        EXPERIMENT,
+        InstantDevice(),
+        progress=lambda _: None,
+        should_stop=lambda: False,
+        on_block=handed.append,
+    )
+    assert tuple(handed) == run.blocks[len(recorded) :]

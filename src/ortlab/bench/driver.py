@@ -36,6 +36,7 @@ def run_experiment(
     *,
     progress: Callable[[RunProgress], None],
     should_stop: Callable[[], bool],
+    on_block: Callable[[Block], None] = lambda _: None,
 ) -> Run:
     """Carry out an experiment, or what is left of it, and return the finished run.
 
@@ -46,6 +47,8 @@ def run_experiment(
         device: Where.
         progress: Told before each block and once at the end.
         should_stop: Asked before each block.
+        on_block: Given each block once it is on disk and before the next one is planned. What it
+            raises ends the run; the block stays on record.
 
     Raises:
         InterruptedRunError: ``should_stop`` said so, or Ctrl-C; what was measured is on disk.
@@ -61,7 +64,7 @@ def run_experiment(
     with RunDirectory(directory, experiment) as record:
         driver = _Driver(record, device)
         try:
-            driver.run(progress, should_stop)
+            driver.run(progress, should_stop, on_block)
         except KeyboardInterrupt as error:
             raise _interrupted(record) from error
         return record.run
@@ -100,26 +103,33 @@ class _Driver:
         self.versions = {arm.arm_id: device.runtime_of(arm)[0] for arm in record.experiment.arms}
         self._check_runtimes()
 
-    def run(self, progress: Callable[[RunProgress], None], should_stop: Callable[[], bool]) -> None:
+    def run(
+        self,
+        progress: Callable[[RunProgress], None],
+        should_stop: Callable[[], bool],
+        on_block: Callable[[Block], None],
+    ) -> None:
         experiment = self.record.experiment
         while isinstance(step := self._next(), NextBlock):
             if should_stop():
                 raise _interrupted(self.record)
             message = _describe(step, experiment)
             progress(progress_of(experiment, self.record.run.blocks, step, message))
-            self._run_block(step)
+            on_block(self._run_block(step))
         progress(progress_of(experiment, self.record.run.blocks, None, step.reason))
 
     def _next(self) -> NextBlock | Done:
         return next_block(self.record.experiment, self.record.run.blocks)
 
-    def _run_block(self, step: NextBlock) -> None:
+    def _run_block(self, step: NextBlock) -> Block:
         directory = self.record.begin(step.block_id, self.session_id)
         try:
-            self.record.record(self._answered(step, directory), directory)
+            block = self._answered(step, directory)
+            self.record.record(block, directory)
         except BaseException:
             self.record.abandon(directory)
             raise
+        return block
 
     def _answered(self, step: NextBlock, directory: Path) -> Block:
         experiment = self.record.experiment
