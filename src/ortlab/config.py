@@ -126,6 +126,9 @@ class AppSection:
         ort_ios: ORT release, or path of a podspec or an XCFramework.
         ort_ios_checksum: SHA-256 of that release's archive, for Swift packages.
         team: Apple developer team that signs.
+        web: Directory of the web project; none is generated if None.
+        web_ep: ``wasm``, ``webgpu``, ``webnn``, the best first; only their ONNX Runtime is shipped.
+        service_worker: Whether the page keeps its files in the browser.
         custom_ops: Android ABI, or ``ios``, to library with the model's own operators.
         inputs: Input name to its kind; source: `docs/kinds.md`.
         outputs: Output name to its kind.
@@ -145,6 +148,9 @@ class AppSection:
     ort_ios: str | None = None
     ort_ios_checksum: str | None = None
     team: str = ""
+    web: str | None = None
+    web_ep: tuple[str, ...] = ("wasm",)
+    service_worker: bool = False
     custom_ops: dict[str, str] = field(default_factory=dict)
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -276,6 +282,7 @@ def starter_config(model: Path, input_shapes: dict[str, tuple[int | str | None, 
         '# id = "com.example.reader"',
         '# android = "android"',
         '# ios = "ios"',
+        '# web = "web"',
         '# team = "A1B2C3D4E5"           # Apple developer team that signs',
         '# ship = "auto"                 # fixed, runtime, both; auto: what the run recommends',
         '# inputs."x" = { kind = "image", color_order = "rgb", resize = "fit" }',

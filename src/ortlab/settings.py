@@ -143,7 +143,7 @@ def app_spec(
     Raises:
         UsageError: A word means nothing.
     """
-    from ortlab.domain import AppPlatform, AppSpec
+    from ortlab.domain import AppPlatform, AppSpec, WebProvider
     from ortlab.scaffold import kinds_of, shipped_styles, signature, suggested_id
 
     ship, notes = shipped_styles(section.ship, analysis)
@@ -152,6 +152,8 @@ def app_spec(
     fixed = signature(prepared)  # sizes that were fixed at preparation hold for every variant
     model = replace(prepared.original, inputs=fixed.inputs, outputs=fixed.outputs)
     on_ios = platform is AppPlatform.IOS
+    on_android = platform is AppPlatform.ANDROID
+    ort = {AppPlatform.ANDROID: section.ort_android, AppPlatform.IOS: section.ort_ios}
     spec = AppSpec(
         name=name,
         application_id=suggested_id(name.replace(".", " ")) if section.id is None else section.id,
@@ -159,14 +161,16 @@ def app_spec(
         version_code=section.version_code,
         ship=ship,
         kinds=kinds_of(tables, model, base),
-        ort_package=_release_or_path(section.ort_ios if on_ios else section.ort_android, base),
+        ort_package=_release_or_path(ort.get(platform), base),
         ort_checksum=section.ort_ios_checksum if on_ios else None,
         custom_op_libraries={
             abi: str(base / path)
             for abi, path in section.custom_ops.items()
-            if (abi == AppPlatform.IOS) is on_ios
+            if (on_ios if abi == AppPlatform.IOS else on_android)
         },
         team_id=section.team if on_ios else "",
+        web_providers=choices(WebProvider, section.web_ep, "web_ep"),
+        service_worker=section.service_worker,
     )
     return spec, notes
 

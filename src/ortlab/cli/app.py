@@ -345,6 +345,9 @@ def generate(
     ios: Annotated[
         Path | None, typer.Option(help="Directory of the iOS project.", show_default=False)
     ] = None,
+    web: Annotated[
+        Path | None, typer.Option(help="Directory of the web project.", show_default=False)
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Of the app; the model's if left out.")] = None,
     application_id: Annotated[
         str | None, typer.Option("--id", help="Such as com.example.reader.")
@@ -372,13 +375,21 @@ def generate(
             help="Library of custom operators by ABI: arm64-v8a=libops.so, ios=Ops.xcframework"
         ),
     ] = None,
+    web_ep: Annotated[
+        list[str] | None,
+        typer.Option(help="wasm, webgpu or webnn, the best first; only theirs is shipped."),
+    ] = None,
+    service_worker: Annotated[
+        bool | None,
+        typer.Option(help="Whether the page keeps its files in the browser.", show_default=False),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="ortlab.toml whose \\[app] says more: pictures, labels, state."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Write Android and iOS projects with a typed SDK, a starter app and a benchmark app.
+    """Write Android, iOS and web projects with a typed SDK, a starter app and a benchmark app.
 
     Again over the same directory it renews what it wrote and leaves alone what you changed.
 
@@ -389,6 +400,8 @@ def generate(
       ortlab generate prepared/cls --android android --config ortlab.toml --ship auto
 
       ortlab generate prepared/cls --android android --ios ios --team A1B2C3D4E5
+
+      ortlab generate prepared/cls --web web --web-ep webgpu --web-ep wasm
     """
     from ortlab.cli import apps
 
@@ -405,13 +418,15 @@ def build(
     deadline_s: Annotated[float, typer.Option(help="Total time allowed.", min=1)] = 3600.0,
     as_json: AsJson = False,
 ) -> int:
-    """Build a generated project with its own Gradle, or with Xcode on a Mac.
+    """Build a generated project with its own Gradle, with Xcode on a Mac, or with npm.
 
     [bold]Examples[/bold]
 
       ortlab build android
 
       ortlab build ios --module bench
+
+      ortlab build web
     """
     from ortlab.cli import apps
 

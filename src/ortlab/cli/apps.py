@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ortlab import pipeline
 from ortlab.cli import render, tables
@@ -19,6 +19,9 @@ def generate(
     prepared: Path,
     android: Path | None,
     ios: Path | None,
+    web: Path | None,
+    web_ep: Sequence[str] | None,
+    service_worker: bool | None,
     config: Path | None,
     custom_ops: Sequence[str] | None,
     as_json: bool,
@@ -38,12 +41,16 @@ def generate(
         )
         if words[option] is not None
     }
-    for platform, directory in (("android", android), ("ios", ios)):
+    for platform, directory in (("android", android), ("ios", ios), ("web", web)):
         if directory is not None:
             said[platform] = str(directory.absolute())
     if custom_ops:
         libraries = dict(_by_abi(text) for text in custom_ops)
         said["custom_ops"] = {**section.custom_ops, **libraries}
+    if web_ep:
+        said["web_ep"] = tuple(part for text in web_ep for part in text.split(","))
+    if service_worker is not None:
+        said["service_worker"] = service_worker
     written = pipeline.generate(prepared, replace(section, **said), base=base, say=render.note)
     if as_json:
         render.show_json({"apps": list(written)})
@@ -62,6 +69,13 @@ def _by_abi(text: str) -> tuple[str, str]:
     return abi, str(Path(path).absolute())
 
 
+_OTHER_WAYS: Final = {
+    AppPlatform.ANDROID: "open it in Android Studio",
+    AppPlatform.IOS: "open it in Xcode",
+    AppPlatform.WEB: "npm ci and npm run dev in it",
+}
+
+
 def show_generated(app: GeneratedApp) -> None:
     """Print what was written and what was left alone."""
     for path in app.kept:
@@ -71,8 +85,8 @@ def show_generated(app: GeneratedApp) -> None:
     count = len(app.written)
     what = "everything was up to date" if not count else f"{count} files written"
     render.say(f"{app.spec.name} ({app.spec.application_id}): {what} in {app.directory}")
-    editor = "Xcode" if app.platform is AppPlatform.IOS else "Android Studio"
-    render.say(f"next: ortlab build {app.directory}, or open it in {editor}")
+    editor = _OTHER_WAYS[app.platform]
+    render.say(f"next: ortlab build {app.directory}, or {editor}")
 
 
 def build(*, project: Path, module: str, variant: str, deadline_s: float, as_json: bool) -> int:

@@ -34,6 +34,7 @@ from ortlab.domain.apps import (
     ShippedStyles,
     StateKind,
     TensorKind,
+    WebProvider,
 )
 from ortlab.domain.devices import AttachedDevice, Device, DeviceInfo, DeviceKind
 from ortlab.domain.experiments import (
@@ -124,4 +125,5 @@ __all__ = [
     "TrustFinding",
     "Variant",
     "Verdict",
+    "WebProvider",
 ]

@@ -116,6 +116,14 @@ class AppPlatform(StrEnum):
     WEB = "web"
 
 
+class WebProvider(StrEnum):
+    """An execution provider of onnxruntime-web, by its name there."""
+
+    WASM = "wasm"
+    WEBGPU = "webgpu"
+    WEBNN = "webnn"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppSpec:
     """What a user says of the app to generate.
@@ -133,6 +141,9 @@ class AppSpec:
         custom_op_libraries: Libraries with the model's own operators: on Android, ABI to shared
             library; on iOS, ``ios`` to an XCFramework.
         team_id: Of the Apple developer team that signs; empty where Xcode is to ask.
+        web_providers: That a page can use, in order of preference; a page ships the one build of
+            ONNX Runtime that has them.
+        service_worker: Whether a page keeps its files in the browser, to start without a network.
     """
 
     name: str
@@ -145,6 +156,8 @@ class AppSpec:
     ort_checksum: str | None = None
     custom_op_libraries: Mapping[str, str] = field(default_factory=dict)
     team_id: str = ""
+    web_providers: tuple[WebProvider, ...] = (WebProvider.WASM,)
+    service_worker: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,14 +187,16 @@ class BuiltApp:
 
     Attributes:
         platform: What it is for.
-        files: The APK with its splits, or the `.ipa` or `.app`; absolute, the base first.
+        files: The APK with its splits, the `.ipa` or `.app`, or the directory of a page; absolute,
+            the base first.
         sha256: Over the files, in order.
         application_id: As the package says.
         version_code: As the package says.
         version_name: As the package says.
         abis: Of its native libraries, sorted; empty when it has none.
         debuggable: As the package says.
-        size_by_part: Stored bytes of ``code``, ``native``, ``models``, ``resources``, ``other``.
+        size_by_part: Stored bytes of ``code``, ``native`` (on the web ``wasm``), ``models``,
+            ``resources``, ``other``.
         minimum_api_level: Least API level it installs on, or None where there is none.
         minimum_os: Least version of iOS it installs on; empty on other platforms.
         signed: Whether a signature is there, of whatever identity.

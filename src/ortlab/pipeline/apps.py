@@ -48,12 +48,15 @@ def generate(path: Path, section: AppSection, *, base: Path, say: Say) -> tuple[
         for platform, destination in (
             (AppPlatform.ANDROID, section.android),
             (AppPlatform.IOS, section.ios),
+            (AppPlatform.WEB, section.web),
         )
         if destination is not None
     }
     if not wanted:
         message = "cannot generate an app: no platform is asked for"
-        raise UsageError(message, next_step="ortlab generate PREPARED --android DIR --ios DIR")
+        raise UsageError(
+            message, next_step="ortlab generate PREPARED --android DIR --ios DIR --web DIR"
+        )
     prepared, directory = prepared_at(path)
     analysis = _newest_analysis(section, prepared, base) if section.ship == SHIP_AUTO else None
     said: set[str] = set()
@@ -81,6 +84,10 @@ def _write(
         from ortlab.scaffold import generate_ios
 
         return generate_ios(prepared, directory, spec, destination)
+    if platform is AppPlatform.WEB:
+        from ortlab.scaffold import generate_web
+
+        return generate_web(prepared, directory, spec, destination)
     from ortlab.scaffold import generate_android
 
     return generate_android(prepared, directory, spec, destination)

@@ -111,9 +111,10 @@ def run_config(
 
 
 def _generate(config: Config, prepared: Path, base: Path, say: Say) -> tuple[GeneratedApp, ...]:
-    if config.app is None or (config.app.android is None and config.app.ios is None):
+    app = config.app
+    if app is None or app.android is app.ios is app.web is None:
         return ()
-    return generate(prepared, config.app, base=base, say=say)
+    return generate(prepared, app, base=base, say=say)
 
 
 def demo_config(output: Path) -> Config:

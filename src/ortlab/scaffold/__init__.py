@@ -9,11 +9,13 @@ from ortlab.scaffold.ios import generate_ios
 from ortlab.scaffold.kinds import kinds_of
 from ortlab.scaffold.sdk_model import signature
 from ortlab.scaffold.ship import shipped_styles
+from ortlab.scaffold.web import generate_web
 
 __all__ = [
     "check_application_id",
     "generate_android",
     "generate_ios",
+    "generate_web",
     "kinds_of",
     "shipped_styles",
     "signature",

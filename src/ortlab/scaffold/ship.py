@@ -65,11 +65,18 @@ def shipped_styles(word: str, analysis: Analysis | None) -> tuple[ShippedStyles,
     return style, (note,)
 
 
-def shipped_variants(prepared: PreparedModel, ship: ShippedStyles) -> Shipped:
+def shipped_variants(
+    prepared: PreparedModel, ship: ShippedStyles, *, because: str = "phones have Arm CPUs"
+) -> Shipped:
     """Choose the files of an app: one of each style, optimized for Arm.
 
     Where both styles are wanted and one could not be made, the other ships alone; where neither
     could, the `.onnx` file does. Each time a note says so.
+
+    Args:
+        prepared: The model.
+        ship: Which styles.
+        because: Why a file that was optimized for amd64 is no good choice.
 
     Raises:
         ModelError: Nothing that is wanted was prepared.
@@ -83,7 +90,7 @@ def shipped_variants(prepared: PreparedModel, ship: ShippedStyles) -> Shipped:
             missing.append(f"{style}: {_why_missing(prepared, style)}")
             continue
         variants.append(variant)
-        notes += _about(prepared, variant)
+        notes += _about(prepared, variant, because)
     plain = _best(prepared, OptimizationStyle.ONNX)
     if not variants and ship is ShippedStyles.BOTH and plain is not None:
         variants.append(plain)
@@ -117,11 +124,11 @@ def _why_missing(prepared: PreparedModel, style: OptimizationStyle) -> str:
     return "it was not prepared"
 
 
-def _about(prepared: PreparedModel, variant: Variant) -> list[str]:
+def _about(prepared: PreparedModel, variant: Variant, because: str) -> list[str]:
     notes = []
     if variant.target is TargetPlatform.AMD64:
         notes.append(
-            f"{variant.variant_id} was optimized for amd64, and phones have Arm CPUs: prepare the"
+            f"{variant.variant_id} was optimized for amd64, and {because}: prepare the"
             " model with --target arm"
         )
     others = [
