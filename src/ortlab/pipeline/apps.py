@@ -54,9 +54,8 @@ def generate(path: Path, section: AppSection, *, base: Path, say: Say) -> tuple[
     }
     if not wanted:
         message = "cannot generate an app: no platform is asked for"
-        raise UsageError(
-            message, next_step="ortlab generate PREPARED --android DIR --ios DIR --web DIR"
-        )
+        step = "ortlab generate PREPARED --android DIR --ios DIR --web DIR"
+        raise UsageError(message, next_step=step)
     prepared, directory = prepared_at(path)
     analysis = _newest_analysis(section, prepared, base) if section.ship == SHIP_AUTO else None
     said: set[str] = set()

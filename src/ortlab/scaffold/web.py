@@ -167,10 +167,8 @@ def _release(files: Mapping[str, Content]) -> str | None:
 def _about_spec(spec: AppSpec) -> list[str]:
     if set(spec.web_providers) == {WebProvider.WASM}:
         return []
-    return [
-        f"the page ships the build of ONNX Runtime with {', '.join(spec.web_providers)}, which has"
-        " 27 MB; with wasm alone it has 14 MB"
-    ]
+    named = ", ".join(spec.web_providers)
+    return [f"the page ships ONNX Runtime with {named}, 27 MB; with wasm alone it has 14 MB"]
 
 
 # ------------------------------------------------------------------------------ checks
