@@ -42,6 +42,7 @@ class OpenCell:
         deadline: Of its job; None for none.
         submitted_at: When its job came in.
         taken_phone_ids: Phones that hold or finished another cell of this job and model.
+        home_phone_id: The phone that began it, and the only one that may go on; None for any.
     """
 
     cell_id: str
@@ -52,6 +53,7 @@ class OpenCell:
     deadline: datetime | None
     submitted_at: datetime
     taken_phone_ids: frozenset[str] = frozenset()
+    home_phone_id: str | None = None
 
 
 def unmet(phone: LabPhone, requirements: Requirements) -> tuple[str, ...]:
@@ -84,11 +86,13 @@ def unready(phone: LabPhone, now: datetime, limits: ReadinessLimits) -> tuple[st
         reasons.append(f"it has less than {limits.min_free_bytes} bytes of free space")
     if (now - phone.seen_at).total_seconds() > limits.max_silence_s:
         reasons.append(f"it was not seen for {limits.max_silence_s:g} s")
+    if phone.blocked is not None:
+        reasons.append(phone.blocked)
     return tuple(reasons)
 
 
 def order(cells: Iterable[OpenCell]) -> list[OpenCell]:
-    """Return cells as they are served: priority, deadline, age, then their ids."""
+    """Return cells as they are served: priority, deadline, age, begun ones, then their ids."""
     return sorted(cells, key=_rank)
 
 
@@ -101,7 +105,7 @@ def choose_cell(
     fitting = (
         cell
         for cell in cells
-        if phone.phone_id not in cell.taken_phone_ids and not unmet(phone, cell.requirements)
+        if _may_take(phone.phone_id, cell) and not unmet(phone, cell.requirements)
     )
     return min(fitting, key=_rank, default=None)
 
@@ -133,7 +137,7 @@ def assign(
         usable = [
             phone_id
             for phone_id in fitting[cell.requirements]
-            if phone_id not in busy and phone_id not in cell.taken_phone_ids
+            if phone_id not in busy and _may_take(phone_id, cell)
         ]
         if usable:
             phone_id = min(usable, key=lambda one: (demand[one], one))
@@ -203,12 +207,17 @@ def why_nowhere(requirements: Requirements, phones: Sequence[LabPhone]) -> str |
     )
 
 
-def _rank(cell: OpenCell) -> tuple[int, datetime, datetime, str, str]:
+def _may_take(phone_id: str, cell: OpenCell) -> bool:
+    return phone_id not in cell.taken_phone_ids and cell.home_phone_id in (None, phone_id)
+
+
+def _rank(cell: OpenCell) -> tuple[int, datetime, datetime, str, bool, str]:
     return (
         -cell.priority,
         cell.deadline or _NO_DEADLINE,
         cell.submitted_at,
         cell.job_id,
+        cell.home_phone_id is None,
         cell.cell_id,
     )
 
@@ -236,7 +245,7 @@ def _play(
         usable = [
             phone_id
             for phone_id in fitting[cell.requirements]
-            if phone_id not in own and phone_id not in cell.taken_phone_ids
+            if phone_id not in own and _may_take(phone_id, cell)
         ]
         if not usable:
             continue

@@ -60,8 +60,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LabStore]:
     if request.param == "postgresql":
         url = with_new_database(request.getfixturevalue("postgres"))
     opened = LabStore(url)
-    opened.see_phone(make_phone("a"))
-    opened.see_phone(make_phone("b"))
+    opened.see_phones("host", [make_phone("a"), make_phone("b")], NOW)
     yield opened
     opened.close()
 
@@ -85,15 +84,15 @@ def test_an_old_lease_stores_nothing(store: LabStore) -> None:
     store.submit(SPEC, NOW)
     old = store.claim("h", "a", NOW, duration_s=60)
     assert old is not None
-    store.record_block(old, "1", "{}")
-    store.record_block(old, "1", "{}")
-    assert store.expire(NOW + timedelta(seconds=59)) == 0
-    assert store.expire(NOW + timedelta(seconds=60)) == 1
+    store.record_block(old, "1", "{}", NOW)
+    store.record_block(old, "1", "{}", NOW)
+    assert store.expire(NOW + timedelta(seconds=59)) == ()
+    assert store.expire(NOW + timedelta(seconds=60)) == (old,)
     new = store.claim("h2", "a", NOW)
     assert new is not None
     assert new.token > old.token
     with pytest.raises(StorageError, match="is over"):
-        store.record_block(old, "2", "{}")
+        store.record_block(old, "2", "{}", NOW)
     assert [block.block_id for block in store.blocks(old.cell_id)] == ["1"]
 
 
@@ -108,8 +107,8 @@ def test_a_failed_cell_is_retried_as_often_as_its_job_says(store: LabStore) -> N
 
 def test_a_quarantined_phone_gets_nothing_until_released(store: LabStore) -> None:
     store.submit(SPEC, NOW)
-    store.quarantine("a", "faults")
-    store.see_phone(make_phone("a"))
+    store.quarantine("a", "faults", NOW)
+    store.see_phones("host", [make_phone("a"), make_phone("b")], NOW)
     assert store.claim("h", "a", NOW) is None
-    store.release_phone("a")
+    store.release_phone("a", NOW)
     assert store.claim("h", "a", NOW) is not None

@@ -1,108 +1,155 @@
-"""Jobs, phones, leases and blocks in a database; every operation is one transaction.
+"""`LabStore`: every question to the lab's database, each one transaction.
 
-Transactions that write are serial: SQLite takes its write lock at the start, PostgreSQL an
-advisory lock. A token belongs to one attempt and only the attempt that runs may store blocks.
+A token belongs to one attempt, and only the attempt that runs may store blocks. Whatever is
+written is on the disk when the method returns. All methods may be called from any thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
 
-import sqlalchemy as sa
-
-from device_lab.planning import OpenCell, ReadinessLimits, choose_cell
+from device_lab.planning import OpenCell, ReadinessLimits
+from device_lab.store import cells as cell_rows
+from device_lab.store import jobs as job_rows
+from device_lab.store import leases, phones, rows, upkeep
+from device_lab.store.overview import overview
 from device_lab.values import (
+    Attempt,
     Cell,
-    CellState,
+    CellResult,
+    Event,
+    Job,
     JobSpec,
+    KnownPhone,
     LabPhone,
     Lease,
     Outcome,
-    PhoneState,
+    Overview,
     StoredBlock,
 )
-from ortlab.codec import from_json, to_json
-from ortlab.errors import StorageError, UsageError
+from ortlab.codec import from_json
+from ortlab.errors import UsageError
 
-_LOCK_NUMBER = 7_316_001
-_OPEN_ENDS = (Outcome.RELEASED, Outcome.EXPIRED)
+_EXPORT_CHUNK = 2000
+_EVERYTHING = 1 << 40
 
-
-def _text(at: datetime) -> str:
-    # A fixed width, so that texts sort as times do.
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
+Answer = TypeVar("Answer")
 
 
 class LabStore:
-    """The lab's database.
+    """The lab's database, brought up to date when it is opened.
+
+    Every method raises StorageError when the database cannot be used.
 
     Args:
-        url: Of SQLAlchemy: ``sqlite:///lab.db`` or ``postgresql+psycopg://…``.
+        url: Of SQLAlchemy: ``sqlite:///lab.db`` or ``postgresql://user@host/database``.
 
     Raises:
-        StorageError: The database cannot be opened or brought up to date.
+        UsageError: The URL means nothing.
+        StorageError: The database cannot be opened or brought up to date, or a newer version of
+            ortlab has written it.
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            self._engine = sa.create_engine(url)
-            if self._engine.dialect.name == "sqlite":
-                sa.event.listen(self._engine, "connect", _prepare_sqlite)
-                sa.event.listen(self._engine, "begin", _begin_sqlite)
-            self._migrate()
-        except (sa.exc.SQLAlchemyError, ImportError) as error:
-            message = f"cannot open the lab's store: {str(error).splitlines()[0]}"
-            raise StorageError(message) from error
+        # SQLAlchemy takes long to import, and most commands have no lab.
+        from device_lab.store.database import Database
+
+        self._database = Database(url)
+        self._parsed = rows.Parsed()
 
     def close(self) -> None:
         """Give the connections back."""
-        self._engine.dispose()
+        self._database.close()
+
+    # Jobs
 
     def submit(self, spec: JobSpec, now: datetime) -> str:
         """Take a job in and return its id; the same content again changes nothing."""
-        job_id = spec.digest
-        with self._transaction() as run:
-            if run("SELECT 1 FROM jobs WHERE job_id = :job", job=job_id):
-                return job_id
-            run(
-                "INSERT INTO jobs VALUES (:job, :spec, :at, :no)",
-                job=job_id,
-                spec=to_json(spec),
-                at=_text(now),
-                no=False,
-            )
-            for index, model in enumerate(spec.models):
-                for slot in range(spec.requirements.phone_count):
-                    run(
-                        "INSERT INTO cells VALUES (:cell, :job, :model, :slot, 'open', NULL, 0)",
-                        cell=f"{job_id[:16]}-{index}-{slot}",
-                        job=job_id,
-                        model=model,
-                        slot=slot,
-                    )
-        return job_id
+        return self._database.write(lambda run: job_rows.submit(run, spec, now))
 
-    def see_phone(self, phone: LabPhone) -> None:
-        """Write down how a phone is; a quarantine stays."""
-        with self._transaction() as run:
-            run(
-                "INSERT INTO phones VALUES (:phone, :value, 'available', NULL)"
-                " ON CONFLICT (phone_id) DO UPDATE SET value = excluded.value",
-                phone=phone.phone_id,
-                value=to_json(phone),
-            )
+    def cancel(self, job_id: str, now: datetime) -> int:
+        """Cancel a job and return how many of its cells were not done.
 
-    def quarantine(self, phone_id: str, reason: str) -> None:
-        """Give a phone no further cell until it is released."""
-        self._set_phone(phone_id, PhoneState.QUARANTINED, reason)
+        A holder is told with its next call; until it ends its lease, its phone stays taken.
 
-    def release_phone(self, phone_id: str) -> None:
-        """End a quarantine."""
-        self._set_phone(phone_id, PhoneState.AVAILABLE, None)
+        Raises:
+            UsageError: The lab has no such job.
+        """
+        job = self.job(job_id)
+        return self._database.write(lambda run: job_rows.cancel(run, job.job_id, now))
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Return every job, the newest first."""
+        return self._database.read(lambda run: job_rows.jobs(run, self._parsed))
+
+    def job(self, text: str) -> Job:
+        """Return the job with an id, a beginning of an id of at least 4 characters, or a name.
+
+        Raises:
+            UsageError: No job is meant, or more than one.
+        """
+        return self._database.read(lambda run: job_rows.find_job(run, self._parsed, text))
+
+    def set_baseline(self, job_id: str, *, baseline: bool) -> None:
+        """Mark a job as a baseline, which is never deleted, or take the mark away.
+
+        Raises:
+            UsageError: The lab has no such job.
+        """
+        self._database.write(lambda run: job_rows.set_baseline(run, job_id, baseline=baseline))
+
+    # Phones
+
+    def see_phones(
+        self,
+        host_id: str,
+        seen: Iterable[LabPhone],
+        now: datetime,
+        *,
+        limits: ReadinessLimits | None = None,
+    ) -> None:
+        """Write down which phones a host has and how they are.
+
+        Phones of that host that are not among them become ABSENT; a phone that is not ready to
+        measure is BLOCKED; a quarantine stays, and so do labels that `label` gave.
+        """
+        given = tuple(seen)
+        limits = limits or ReadinessLimits()
+        self._database.write(lambda run: phones.see_phones(run, host_id, given, now, limits))
+
+    def phones(self) -> tuple[KnownPhone, ...]:
+        """Return every phone the lab knows, by id."""
+        return self._database.read(lambda run: phones.known_phones(run, self._parsed))
+
+    def quarantine(self, phone_id: str, reason: str, now: datetime) -> None:
+        """Give a phone no further cell until it is released.
+
+        Raises:
+            UsageError: The lab does not know the phone.
+        """
+        self._database.write(lambda run: phones.quarantine(run, phone_id, reason, now))
+
+    def release_phone(self, phone_id: str, now: datetime) -> None:
+        """End a quarantine; any other phone is left as it is.
+
+        Raises:
+            UsageError: The lab does not know the phone.
+        """
+        self._database.write(lambda run: phones.release_phone(run, phone_id, now))
+
+    def label(self, phone_id: str, labels: Iterable[str], now: datetime) -> None:
+        """Give a phone its labels, in place of those it has.
+
+        Raises:
+            UsageError: The lab does not know the phone.
+        """
+        given = tuple(labels)
+        self._database.write(lambda run: phones.label(run, phone_id, given, now))
+
+    # Leases
 
     def claim(
         self,
@@ -110,203 +157,246 @@ class LabStore:
         phone_id: str,
         now: datetime,
         *,
+        cell_id: str | None = None,
         duration_s: float = 120.0,
         limits: ReadinessLimits | None = None,
     ) -> Lease | None:
-        """Lease the next cell to a phone; None if it is busy, not ready, or nothing fits."""
-        with self._transaction() as run:
-            rows = run(
-                "SELECT value FROM phones WHERE phone_id = :phone AND state = 'available' AND NOT"
-                " EXISTS (SELECT 1 FROM attempts WHERE phone_id = :phone AND outcome IS NULL)",
-                phone=phone_id,
-            )
-            if not rows:
-                return None
-            phone = from_json(LabPhone, rows[0].value, source=f"phone {phone_id}")
-            cell = choose_cell(phone, _open_cells(run), now, limits or ReadinessLimits())
-            if cell is None:
-                return None
-            expires_at = now + timedelta(seconds=duration_s)
-            run(
-                "UPDATE cells SET state = 'leased', phone_id = :phone WHERE cell_id = :cell",
-                phone=phone_id,
-                cell=cell.cell_id,
-            )
-            (row,) = run(
-                "INSERT INTO attempts (cell_id, phone_id, holder, started_at, expires_at)"
-                " VALUES (:cell, :phone, :holder, :at, :until) RETURNING token",
-                cell=cell.cell_id,
-                phone=phone_id,
-                holder=holder,
-                at=_text(now),
-                until=_text(expires_at),
-            )
-            return Lease(
-                phone_id=phone_id,
-                cell_id=cell.cell_id,
-                holder=holder,
-                token=row.token,
-                expires_at=expires_at,
-            )
+        """Lease a cell to a phone.
 
-    def record_block(self, lease: Lease, block_id: str, line: str) -> None:
-        """Store a block; the same id again changes nothing.
+        Args:
+            holder: Who measures, for people.
+            phone_id: The phone.
+            now: The time.
+            cell_id: The only cell that is wanted; None for the most urgent one that fits.
+            duration_s: How long the lease lasts unless it is renewed.
+            limits: When a phone is ready.
 
-        Raises:
-            StorageError: The lease is over, so its phone and cell may be somebody else's.
+        Returns:
+            The lease; None if the phone is unknown, busy, absent, in quarantine or not ready, or
+            if no open cell fits it.
         """
-        with self._transaction() as run:
-            _check_lease(run, lease)
-            run(
-                "INSERT INTO blocks VALUES (:cell, :block, :token, :line) ON CONFLICT DO NOTHING",
-                cell=lease.cell_id,
-                block=block_id,
-                token=lease.token,
-                line=line,
-            )
-
-    def finish(self, lease: Lease, outcome: Outcome, now: datetime) -> None:
-        """End a lease; a failed cell is tried again while its job's retries last.
-
-        Raises:
-            StorageError: The lease is over already.
-        """
-        with self._transaction() as run:
-            _check_lease(run, lease)
-            _end(run, lease.token, lease.cell_id, outcome, now)
-
-    def expire(self, now: datetime) -> int:
-        """End the leases whose time is over and return how many they were."""
-        with self._transaction() as run:
-            rows = run(
-                "SELECT token, cell_id FROM attempts WHERE outcome IS NULL AND expires_at <= :at",
-                at=_text(now),
-            )
-            for row in rows:
-                _end(run, row.token, row.cell_id, Outcome.EXPIRED, now)
-            return len(rows)
-
-    def cells(self) -> list[Cell]:
-        """Return every cell, by id."""
-        with self._transaction() as run:
-            rows = run("SELECT * FROM cells ORDER BY cell_id")
-        return [Cell(**{**row._asdict(), "state": CellState(row.state)}) for row in rows]
-
-    def blocks(self, cell_id: str) -> list[StoredBlock]:
-        """Return a cell's blocks, by id."""
-        with self._transaction() as run:
-            rows = run("SELECT * FROM blocks WHERE cell_id = :cell ORDER BY block_id", cell=cell_id)
-        return [StoredBlock(**row._asdict()) for row in rows]
-
-    def _set_phone(self, phone_id: str, state: PhoneState, reason: str | None) -> None:
-        with self._transaction() as run:
-            if not run(
-                "UPDATE phones SET state = :state, reason = :reason WHERE phone_id = :phone"
-                " RETURNING phone_id",
-                state=str(state),
-                reason=reason,
-                phone=phone_id,
-            ):
-                message = f"cannot change the phone {phone_id}: the lab does not know it"
-                raise UsageError(message)
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        try:
-            with self._engine.begin() as connection:
-                if self._engine.dialect.name == "postgresql":
-                    connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK_NUMBER})"))
-
-                def run(statement: str, **values: object) -> list[Any]:
-                    result = connection.execute(sa.text(statement), values)
-                    return list(result.all()) if result.returns_rows else []
-
-                yield run
-        except sa.exc.SQLAlchemyError as error:
-            message = f"cannot use the lab's store: {str(error).splitlines()[0]}"
-            raise StorageError(message) from error
-
-    def _migrate(self) -> None:
-        from alembic import command
-        from alembic.config import Config
-
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self._engine.begin() as connection:
-            if self._engine.dialect.name == "postgresql":
-                connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_LOCK_NUMBER})"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    # The driver must not begin transactions by itself, or the lock comes too late.
-    connection.isolation_level = None
-    for setting in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=10000"):
-        connection.execute(f"PRAGMA {setting}")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _check_lease(run: Any, lease: Lease) -> None:
-    if not run(
-        "SELECT 1 FROM attempts WHERE token = :token AND cell_id = :cell AND outcome IS NULL",
-        token=lease.token,
-        cell=lease.cell_id,
-    ):
-        message = f"cannot write to the cell {lease.cell_id}: the lease {lease.token} is over"
-        raise StorageError(message)
-
-
-def _end(run: Any, token: int, cell_id: str, outcome: Outcome, now: datetime) -> None:
-    (row,) = run(
-        "SELECT failed_attempts, spec, cancelled FROM cells JOIN jobs USING (job_id)"
-        " WHERE cell_id = :cell",
-        cell=cell_id,
-    )
-    failed = row.failed_attempts + (outcome is Outcome.FAILED)
-    retries = from_json(JobSpec, row.spec, source="a job").retries
-    state = CellState(str(outcome)) if outcome not in _OPEN_ENDS else CellState.OPEN
-    if state is CellState.FAILED and failed <= retries:
-        state = CellState.OPEN
-    run(
-        "UPDATE attempts SET outcome = :outcome, ended_at = :at WHERE token = :token",
-        outcome=str(outcome),
-        at=_text(now),
-        token=token,
-    )
-    run(
-        "UPDATE cells SET state = :state, failed_attempts = :failed, phone_id ="
-        " CASE WHEN :is_open THEN NULL ELSE phone_id END WHERE cell_id = :cell",
-        state=str(state),
-        is_open=state is CellState.OPEN,
-        failed=failed,
-        cell=cell_id,
-    )
-
-
-def _open_cells(run: Any) -> list[OpenCell]:
-    taken: dict[tuple[str, str], set[str]] = {}
-    for row in run("SELECT job_id, model, phone_id FROM cells WHERE phone_id IS NOT NULL"):
-        taken.setdefault((row.job_id, row.model), set()).add(row.phone_id)
-    cells = []
-    for row in run(
-        "SELECT cell_id, job_id, model, spec, submitted_at FROM cells JOIN jobs USING (job_id)"
-        " WHERE state = 'open'"
-    ):
-        spec = from_json(JobSpec, row.spec, source=f"job {row.job_id}")
-        cells.append(
-            OpenCell(
-                cell_id=row.cell_id,
-                job_id=row.job_id,
-                model=row.model,
-                requirements=spec.requirements,
-                priority=spec.priority,
-                deadline=spec.deadline,
-                submitted_at=datetime.fromisoformat(row.submitted_at),
-                taken_phone_ids=frozenset(taken.get((row.job_id, row.model), ())),
-            )
+        operation = partial(
+            leases.claim,
+            parsed=self._parsed,
+            holder=holder,
+            phone_id=phone_id,
+            now=now,
+            cell_id=cell_id,
+            duration_s=duration_s,
+            limits=limits or ReadinessLimits(),
         )
-    return cells
+        return self._database.write(operation)
+
+    def renew(self, lease: Lease, now: datetime, *, duration_s: float = 120.0) -> Lease:
+        """Return the lease with a new end.
+
+        Raises:
+            LeaseOverError: It ended, expired, or its job was cancelled.
+        """
+        return self._database.write(lambda run: leases.renew(run, lease, now, duration_s))
+
+    def begin_experiment(self, lease: Lease, experiment_json: str, now: datetime) -> str:
+        """Keep the experiment of the lease's cell and phone, and return the one that is kept.
+
+        The first one stays, so that an experiment goes on as it was planned.
+
+        Raises:
+            LeaseOverError: The lease ended, expired, or its job was cancelled.
+        """
+        return self._database.write(
+            lambda run: leases.begin_experiment(run, lease, experiment_json, now)
+        )
+
+    def record_block(self, lease: Lease, block_id: str, line: str, now: datetime) -> None:
+        """Store a block; it is on the disk when this returns.
+
+        The same block again with the same content changes nothing.
+
+        Raises:
+            LeaseOverError: The lease ended, expired, or its job was cancelled.
+            StorageError: The block is there with another content.
+        """
+        self._database.write(lambda run: leases.record_block(run, lease, block_id, line, now))
+
+    def finish(
+        self,
+        lease: Lease,
+        outcome: Outcome,
+        now: datetime,
+        *,
+        reason: str | None = None,
+        result: CellResult | None = None,
+    ) -> Outcome:
+        """End a lease, and return the outcome that was written down.
+
+        A failed cell is tried again while its job's retries last; a phone whose attempts failed
+        three times in a row is put into quarantine. What ends after its job was cancelled is
+        written down as CANCELLED, without its result; CANCELLED of a job that was not cancelled
+        is RELEASED, so that the cell is open again.
+
+        Raises:
+            LeaseOverError: The lease ended already or expired.
+        """
+        operation = partial(
+            leases.finish,
+            parsed=self._parsed,
+            lease=lease,
+            outcome=outcome,
+            now=now,
+            reason=reason,
+            result=result,
+        )
+        return self._database.write(operation)
+
+    def expire(self, now: datetime, *, limits: ReadinessLimits | None = None) -> tuple[Lease, ...]:
+        """End the leases whose time is over and return them; to be called every few seconds.
+
+        Each counts as a failed attempt of its cell, but not of its phone. Phones whose host fell
+        silent become ABSENT, and cells that wait for a phone that is gone open to others.
+        """
+        silence = limits or ReadinessLimits()
+
+        def operation(run: rows.Run) -> tuple[Lease, ...]:
+            ended = leases.expire(run, self._parsed, now)
+            phones.sweep(run, now, silence)
+            return ended
+
+        return self._database.write(operation)
+
+    # What is there
+
+    def cells(self, job_id: str | None = None) -> tuple[Cell, ...]:
+        """Return the cells of a job, or all, by id."""
+        return self._values(rows.to_cell, "cells", "cell_id", job_id=job_id)
+
+    def cell(self, cell_id: str) -> Cell:
+        """Return a cell.
+
+        Raises:
+            UsageError: The lab has no such cell.
+        """
+        found = self._values(rows.to_cell, "cells", "cell_id", cell_id=cell_id)
+        if not found:
+            message = f"cannot find the cell {cell_id[:100]}: the lab has none with that id"
+            raise UsageError(message, next_step="ortlab lab status")
+        return found[0]
+
+    def open_cells(self) -> tuple[OpenCell, ...]:
+        """Return the cells that wait, in no particular order."""
+        return self._database.read(lambda run: cell_rows.open_cells(run, self._parsed))
+
+    def blocks(self, cell_id: str, phone_id: str | None = None) -> tuple[StoredBlock, ...]:
+        """Return a cell's blocks, of one phone or all, in the order in which they came."""
+        return self._values(rows.to_block, "blocks", "number", cell_id=cell_id, phone_id=phone_id)
+
+    def experiment(self, cell_id: str, phone_id: str) -> str | None:
+        """Return the experiment of a cell on a phone; None if none was begun."""
+        found = self._values(
+            lambda row: str(row.text), "experiments", "cell_id", cell_id=cell_id, phone_id=phone_id
+        )
+        return found[0] if found else None
+
+    def attempts(
+        self, *, cell_id: str | None = None, phone_id: str | None = None, limit: int = 100
+    ) -> tuple[Attempt, ...]:
+        """Return attempts, the newest first."""
+        return self._values(
+            rows.to_attempt,
+            "attempts",
+            "token DESC",
+            limit=limit,
+            cell_id=cell_id,
+            phone_id=phone_id,
+        )
+
+    def events(self, *, limit: int = 100) -> tuple[Event, ...]:
+        """Return what happened, the newest first."""
+        return self._values(rows.to_event, "events", "number DESC", limit=limit)
+
+    def results(
+        self,
+        *,
+        model_name: str | None = None,
+        phone_id: str | None = None,
+        job_id: str | None = None,
+        limit: int = 1000,
+        newest_first: bool = True,
+    ) -> tuple[CellResult, ...]:
+        """Return results by the time at which they were finished."""
+        direction = "DESC" if newest_first else "ASC"
+        return self._values(
+            lambda row: from_json(CellResult, row.value, source=f"the result of {row.cell_id}"),
+            "results",
+            f"finished_at {direction}, cell_id {direction}",
+            limit=limit,
+            model_name=model_name,
+            phone_id=phone_id,
+            job_id=job_id,
+        )
+
+    def overview(self, now: datetime) -> Overview:
+        """Return how the lab is; cheap however many blocks there are."""
+        return self._database.read(lambda run: overview(run, self._parsed, now))
+
+    # Upkeep
+
+    def integrity_check(self) -> tuple[str, ...]:
+        """Return what is wrong with the store, in words; empty if nothing is."""
+        return self._database.read(lambda run: upkeep.integrity_check(run, run.dialect))
+
+    def rows(self, table: str) -> Iterator[dict[str, object]]:
+        """Yield every row of jobs, cells, phones, attempts, blocks, results or events.
+
+        Raises:
+            UsageError: There is no such table.
+        """
+        after: object | None = None
+        while True:
+            read = partial(upkeep.chunk_of, table=table, after=after, size=_EXPORT_CHUNK)
+            chunk = self._database.read(read)
+            for row in chunk:
+                yield row._asdict()
+            if len(chunk) < _EXPORT_CHUNK:
+                return
+            after = getattr(chunk[-1], upkeep.EXPORTED[table])
+
+    def delete_blocks(self, cell_id: str) -> int:
+        """Delete the blocks and experiments of a cell that is over; its result stays.
+
+        Returns:
+            How many blocks that were.
+
+        Raises:
+            UsageError: There is no such cell, it is not over, or its job is a baseline.
+        """
+        return self._database.write(lambda run: upkeep.delete_blocks(run, cell_id))
+
+    def delete_job(self, job_id: str) -> int:
+        """Delete a job that is over with all that came of it.
+
+        Returns:
+            How many blocks that were.
+
+        Raises:
+            UsageError: There is no such job, it is not over, or it is a baseline.
+        """
+        return self._database.write(lambda run: upkeep.delete_job(run, job_id))
+
+    def _values(
+        self,
+        convert: Callable[[Any], Answer],
+        table: str,
+        order: str,
+        *,
+        limit: int = _EVERYTHING,
+        **wanted: str | None,
+    ) -> tuple[Answer, ...]:
+        given = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = :{name}" for name in given)
+        statement = (
+            f"SELECT * FROM {table}"  # noqa: S608 - only names of our own
+            + (f" WHERE {where}" if where else "")
+            + f" ORDER BY {order} LIMIT :most"
+        )
+        found = self._database.read(lambda run: run(statement, most=limit, **given))
+        return tuple(convert(row) for row in found)

@@ -1,0 +1,146 @@
+"""Rows of the tables to values and back; times are texts of a fixed width, so that they sort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from device_lab.values import (
+    Attempt,
+    Cell,
+    CellState,
+    Event,
+    JobSpec,
+    LabPhone,
+    Lease,
+    Outcome,
+    StoredBlock,
+)
+from ortlab.codec import from_json
+
+NEVER: Final = "9999-12-31T23:59:59.999999+00:00"
+
+
+class Run(Protocol):
+    """A transaction, as the modules beside this one use it."""
+
+    new_blocks: int
+
+    def __call__(self, statement: str, **values: object) -> list[Any]:
+        """Run a statement and return its rows."""
+
+    def first(self, statement: str, **values: object) -> Any | None:
+        """Return the first row; None without any."""
+
+    def change(self, statement: str, **values: object) -> int:
+        """Run a statement that changes rows and return how many it changed."""
+
+    def many(self, statement: str, values: list[dict[str, object]]) -> None:
+        """Run a statement once for each set of values."""
+
+
+class Parsed:
+    """Specifications and phones that were parsed once; a text that is the same means the same."""
+
+    def __init__(self) -> None:
+        self._specs: dict[str, JobSpec] = {}
+        self._phones: dict[str, tuple[str, LabPhone]] = {}
+
+    def spec(self, run: Run, job_id: str) -> JobSpec:
+        """Return a job's specification; its id is the digest of it, so it never changes."""
+        found = self._specs.get(job_id)
+        if found is None:
+            (row,) = run("SELECT spec FROM jobs WHERE job_id = :job", job=job_id)
+            found = from_json(JobSpec, row.spec, source=f"the specification of job {job_id}")
+            self._specs[job_id] = found
+        return found
+
+    def phone(self, phone_id: str, text: str) -> LabPhone:
+        """Return a phone from its text."""
+        found = self._phones.get(phone_id)
+        if found is None or found[0] != text:
+            found = (text, from_json(LabPhone, text, source=f"phone {phone_id}"))
+            self._phones[phone_id] = found
+        return found[1]
+
+
+def to_text(at: datetime) -> str:
+    """Return an aware time as it is stored."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def to_time(text: str) -> datetime:
+    """Return a stored time."""
+    return datetime.fromisoformat(text)
+
+
+def note(run: Run, now: datetime, kind: str, subject: str, text: str) -> None:
+    """Write an event down."""
+    run(
+        "INSERT INTO events (at, kind, subject, text) VALUES (:at, :kind, :subject, :text)",
+        at=to_text(now),
+        kind=kind,
+        subject=subject,
+        text=text,
+    )
+
+
+def to_cell(row: Any) -> Cell:
+    """Return a row of cells."""
+    return Cell(
+        cell_id=row.cell_id,
+        job_id=row.job_id,
+        model=row.model,
+        slot=row.slot,
+        state=CellState(row.state),
+        phone_id=row.phone_id,
+        failed_attempts=row.failed_attempts,
+        home_phone_id=row.home_phone_id,
+    )
+
+
+def to_attempt(row: Any) -> Attempt:
+    """Return a row of attempts."""
+    return Attempt(
+        cell_id=row.cell_id,
+        phone_id=row.phone_id,
+        holder=row.holder,
+        token=row.token,
+        started_at=to_time(row.started_at),
+        ended_at=None if row.ended_at is None else to_time(row.ended_at),
+        outcome=None if row.outcome is None else Outcome(row.outcome),
+        reason=row.reason,
+    )
+
+
+def to_lease(row: Any) -> Lease:
+    """Return the lease of a row of attempts."""
+    return Lease(
+        phone_id=row.phone_id,
+        cell_id=row.cell_id,
+        holder=row.holder,
+        token=row.token,
+        expires_at=to_time(row.expires_at),
+    )
+
+
+def to_block(row: Any) -> StoredBlock:
+    """Return a row of blocks."""
+    return StoredBlock(
+        cell_id=row.cell_id,
+        phone_id=row.phone_id,
+        block_id=row.block_id,
+        token=row.token,
+        line=row.line,
+    )
+
+
+def to_event(row: Any) -> Event:
+    """Return a row of events."""
+    return Event(at=to_time(row.at), kind=row.kind, subject=row.subject, text=row.text)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Return counts in words, such as ``3 done, 1 failed``."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count)
