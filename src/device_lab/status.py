@@ -1,0 +1,210 @@
+"""The lab's overview for the terminal: the page's queue and phones in 80 columns, or live.
+
+Nothing is printed here but to the console that the command line passes in.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from device_lab import wording
+from device_lab.values import CellResult, Overview
+from ortlab.codec import to_plain
+from ortlab.report.text import shorten, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+MOST_JOBS = 20
+MOST_PHONES = 40
+MOST_VERDICTS = 10
+_LONGEST_NAME = 60
+_LONGEST_REASON = 400
+_COLOURS = {
+    "running": "cyan",
+    "leased": "cyan",
+    "done": "green",
+    "available": "green",
+    "failed": "red",
+    "quarantined": "red",
+    "blocked": "yellow",
+    "faster": "blue",
+    "slower": "red",
+}
+_BAR = 10
+
+
+def status_json(overview: Overview, now: datetime) -> dict[str, Any]:
+    """Return the overview for machines."""
+    return {"at": now.isoformat(), **to_plain(overview)}
+
+
+def status_view(overview: Overview, results: Sequence[CellResult], now: datetime) -> RenderableType:
+    """Return the overview as rich tables of at most 80 columns.
+
+    Args:
+        overview: Of the lab.
+        results: The newest, newest first.
+        now: The time.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(wording.summary(overview))]
+    parts += _jobs(overview, now)
+    parts += _phones(overview, now)
+    parts += _verdicts(results, now)
+    return Group(*parts)
+
+
+def follow(
+    read: Callable[[], tuple[Overview, Sequence[CellResult]]],
+    console: Console,
+    *,
+    clock: Callable[[], datetime],
+    interval_s: float = 2.0,
+    stop: threading.Event | None = None,
+    as_json: bool = False,
+) -> None:
+    """Show the overview again and again until ``stop`` is set or Ctrl-C comes.
+
+    A terminal shows one table that renews itself; elsewhere each new state follows the last one,
+    and with ``as_json`` it is a line of its own.
+    """
+    stopping = stop or threading.Event()
+    if console.is_terminal and not as_json:
+        _follow_live(read, console, clock, interval_s, stopping)
+        return
+    last = ""
+    while not stopping.is_set():
+        overview, results = read()
+        now = clock()
+        shown = json.dumps(to_plain(overview))
+        if shown != last:
+            last = shown
+            if as_json:
+                console.file.write(json.dumps(status_json(overview, now)) + "\n")
+            else:
+                console.print(status_view(overview, results, now))
+            console.file.flush()
+        stopping.wait(interval_s)
+
+
+def _follow_live(
+    read: Callable[[], tuple[Overview, Sequence[CellResult]]],
+    console: Console,
+    clock: Callable[[], datetime],
+    interval_s: float,
+    stopping: threading.Event,
+) -> None:
+    from rich.live import Live
+
+    def view() -> RenderableType:
+        overview, results = read()
+        return status_view(overview, results, clock())
+
+    with Live(view(), console=console, auto_refresh=False, screen=False) as live:
+        while not stopping.wait(interval_s):
+            live.update(view(), refresh=True)
+
+
+def _jobs(overview: Overview, now: datetime) -> list[RenderableType]:
+    rows = wording.job_rows(overview, now)
+    if not rows:
+        return [_text("No jobs; next: ortlab lab submit JOB.toml")]
+    table = _table("jobs", ("job", "state", "cells", "", "how long yet"), right=(2,))
+    for row in rows[:MOST_JOBS]:
+        cells = f"{row.done} of {row.total}"
+        told = "; ".join(text for text in (row.deadline, row.estimate) if text)
+        name = f"{_named(row.name)}\n{row.short_id}"
+        table.add_row(_text(name), _state(row.state), _text(cells), _bar(row), _text(told))
+    parts: list[RenderableType] = [table]
+    if len(rows) > MOST_JOBS:
+        parts.append(_text(f"{len(rows) - MOST_JOBS} further jobs: ortlab lab status --json"))
+    for row in rows[:MOST_JOBS]:
+        parts += [_text(f"{_named(row.name)}: {_reason(why)}") for why in row.reasons[:3]]
+    return parts
+
+
+def _phones(overview: Overview, now: datetime) -> list[RenderableType]:
+    rows = wording.phone_rows(overview, now)
+    if not rows:
+        return [_text("No phones; next: ortlab lab agent")]
+    table = _table("phones", ("phone", "state", "battery", "temp", "host"), right=(2, 3))
+    for row in rows[:MOST_PHONES]:
+        virtual = " (virtual)" if row.virtual else ""
+        name = f"{_named(row.name)}{virtual}\n{_named(row.phone_id)}"
+        table.add_row(
+            _text(name),
+            _state(row.state),
+            _text(row.battery),
+            _text(row.temperature),
+            _text(f"{_named(row.host_id)}\nseen {row.seen}"),
+        )
+    parts: list[RenderableType] = [table]
+    if len(rows) > MOST_PHONES:
+        parts.append(_text(f"{len(rows) - MOST_PHONES} further phones: ortlab lab phones list"))
+    told = [row for row in rows[:MOST_PHONES] if row.reason]
+    parts += [_text(f"{_named(row.phone_id)} {row.state}: {_reason(row.reason)}") for row in told]
+    return parts
+
+
+def _verdicts(results: Sequence[CellResult], now: datetime) -> list[RenderableType]:
+    rows = wording.verdict_rows(results, now)[:MOST_VERDICTS]
+    if not rows:
+        return []
+    table = _table("recent verdicts", ("model", "phone", "arm", "verdict", "when"))
+    for row in rows:
+        verdict = _state(row.verdict)
+        verdict.append(f"\n{row.change}" + (f" [{row.interval}]" if row.interval else ""))
+        arm = f"{_named(row.arm)}\nagainst {_named(row.baseline)}"
+        table.add_row(
+            _text(_named(row.model_name)), _text(_named(row.phone_name)), _text(arm), verdict,
+            _text(row.ago),
+        )  # fmt: skip
+    return [table]
+
+
+def _table(title: str, columns: Sequence[str], *, right: Sequence[int] = ()) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index in right else "left", overflow="fold")
+    return table
+
+
+def _bar(row: wording.JobRow) -> Any:
+    from rich.text import Text
+
+    done = row.done * _BAR // row.total if row.total else 0
+    ended = row.ended * _BAR // row.total if row.total else 0
+    bar = Text("█" * done, style="cyan")
+    bar.append("▒" * (ended - done), style="red")
+    return bar.append("·" * (_BAR - ended), style="dim")
+
+
+def _state(word: str) -> Any:
+    from rich.text import Text
+
+    return Text(visible(shorten(word, 20)), style=_COLOURS.get(word, ""))
+
+
+def _text(words: str) -> Any:
+    from rich.text import Text
+
+    return Text(visible(words, keep_lines=True))
+
+
+def _named(name: str) -> str:
+    # A line feed in a name must not make a line of its own.
+    return shorten(visible(name), _LONGEST_NAME)
+
+
+def _reason(words: str) -> str:
+    return shorten(visible(words), _LONGEST_REASON)
