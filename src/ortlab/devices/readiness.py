@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
+from ortlab.domain import DeviceInfo
 from ortlab.errors import DeviceNotReadyError
 
 Status = TypeVar("Status")
@@ -40,6 +41,38 @@ class PhoneFinding:
     state: Readiness
     detail: str
     next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhoneLook:
+    """A phone as it was when it was looked at, without any app on it; None is not known.
+
+    Attributes:
+        device_id: What ``--device`` takes.
+        findings: What was looked at, and what is wrong.
+        info: The phone; runtime and providers are empty, since no app was asked. None where the
+            phone could not be asked.
+        serial_number: Of the hardware; empty where it tells none.
+        soc: Model of its chip.
+        battery_percent: 0 to 100.
+        temperature_c: Of the battery.
+        free_bytes: Of its storage.
+    """
+
+    device_id: str
+    findings: tuple[PhoneFinding, ...]
+    info: DeviceInfo | None = None
+    serial_number: str = ""
+    soc: str | None = None
+    battery_percent: float | None = None
+    temperature_c: float | None = None
+    free_bytes: int | None = None
+
+    @property
+    def blocking(self) -> PhoneFinding | None:
+        """The first finding that needs a person, if there is one."""
+        wrong = (finding for finding in self.findings if finding.state is Readiness.BLOCKED)
+        return next(wrong, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from ortlab.devices.android.device import AndroidDevice, AndroidOptions
-from ortlab.devices.android.opening import attached_phones, open_android, phone_findings
+from ortlab.devices.android.opening import (
+    attached_phones,
+    look_at_phone,
+    open_android,
+    phone_findings,
+)
 from ortlab.devices.readiness import Limits, PhoneFinding, Readiness
 
 __all__ = [
@@ -13,6 +18,7 @@ __all__ = [
     "PhoneFinding",
     "Readiness",
     "attached_phones",
+    "look_at_phone",
     "open_android",
     "phone_findings",
 ]

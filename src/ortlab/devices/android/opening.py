@@ -15,10 +15,11 @@ from ortlab.devices.android.attached import (
 )
 from ortlab.devices.android.device import AndroidDevice, AndroidOptions
 from ortlab.devices.android.preflight import findings
+from ortlab.devices.android.properties import PhoneFacts
 from ortlab.devices.android.questions import ask_facts, ask_status
 from ortlab.devices.journal import changes_left
-from ortlab.devices.readiness import Limits, PhoneFinding, Readiness
-from ortlab.domain import BuiltApp
+from ortlab.devices.readiness import Limits, PhoneFinding, PhoneLook, Readiness
+from ortlab.domain import BuiltApp, DeviceInfo, DeviceKind
 from ortlab.errors import OrtlabError, UsageError
 
 if TYPE_CHECKING:
@@ -86,18 +87,57 @@ def phone_findings(
         state_directory: Where it is kept which settings were changed; None leaves that out.
         server: adb server; that of the environment if None.
     """
+    return look_at_phone(phone, state_directory=state_directory, server=server).findings
+
+
+def look_at_phone(
+    phone: AttachedPhone, *, state_directory: Path | None = None, server: AdbServer | None = None
+) -> PhoneLook:
+    """Look at one phone: what it is, how it stands, and what to press; two round trips.
+
+    Args:
+        phone: As adb lists it.
+        state_directory: Where it is kept which settings were changed; None leaves that out.
+        server: adb server; that of the environment if None.
+    """
     state, sentence, step = describe_attached(phone)
     if state is not PhoneState.DEVICE:
-        return (_blocked("connection", sentence, step),)
+        return PhoneLook(device_id=phone.serial, findings=(_blocked("connection", sentence, step),))
     asked = (server or _started_server()).phone(phone.serial)
     try:
         facts = ask_facts(asked)
         status, _ = ask_status(asked)
     except OrtlabError as error:
-        return (_blocked("connection", error.message, error.next_step or "ortlab devices"),)
+        blocked = _blocked("connection", error.message, error.next_step or "ortlab devices")
+        return PhoneLook(device_id=phone.serial, findings=(blocked,))
     named = PhoneFinding(subject="connection", state=Readiness.OK, detail=facts.name)
     left = changes_left(state_directory, phone.serial) if state_directory else ()
-    return (named, *findings(facts, status, Limits()), *((_left(left),) if left else ()))
+    return PhoneLook(
+        device_id=phone.serial,
+        findings=(named, *findings(facts, status, Limits()), *((_left(left),) if left else ())),
+        info=_info(facts),
+        serial_number=facts.serial_number,
+        soc=facts.soc or None,
+        battery_percent=status.battery.percent,
+        temperature_c=status.battery.temperature_c,
+        free_bytes=status.free_bytes,
+    )
+
+
+def _info(facts: PhoneFacts) -> DeviceInfo:
+    return DeviceInfo(
+        device_id=facts.serial,
+        kind=DeviceKind.ANDROID,
+        name=facts.name,
+        os_version=facts.system,
+        architecture=facts.abis[0] if facts.abis else "unknown",
+        cpu=facts.cpu,
+        memory_bytes=facts.memory_bytes,
+        ort_version="",
+        available_providers=(),
+        virtual=facts.virtual,
+        emulator=facts.emulator,
+    )
 
 
 def _left(settings: tuple[str, ...]) -> PhoneFinding:

@@ -48,6 +48,8 @@ class PhoneFacts:
         emulator: Whether it says that it is one.
         virtual: Whether it is a virtual phone of ours.
         kernel: As `uname -r` says; empty where it is not told.
+        serial_number: Of the hardware, whatever adb calls it; empty where it is not told.
+        soc: Model of the chip, such as ``SM8650``; empty where it is not told.
     """
 
     serial: str
@@ -62,6 +64,8 @@ class PhoneFacts:
     emulator: bool = False
     virtual: bool = False
     kernel: str = ""
+    serial_number: str = ""
+    soc: str = ""
 
     @property
     def name(self) -> str:
@@ -162,7 +166,14 @@ def read_facts(
         emulator=_is_emulator(found),
         virtual=found.get("ro.ortlab.virtual") == "1",
         kernel=kernel.strip(),
+        serial_number=_told(found, "ro.serialno", "ro.boot.serialno"),
+        soc=_told(found, "ro.soc.model", "ro.board.platform"),
     )
+
+
+def _told(found: Mapping[str, str], *keys: str) -> str:
+    told = (found.get(key, "") for key in keys)
+    return next((text for text in told if text.lower() not in ("", "unknown")), "")
 
 
 def read_getprop(text: str) -> dict[str, str]:

@@ -7,6 +7,8 @@ from ortlab.devices.ios.opening import (
     AttachedIphone,
     attached_iphones,
     iphone_findings,
+    listed_iphones,
+    look_at_iphone,
     open_ios,
 )
 from ortlab.devices.readiness import Limits, PhoneFinding, Readiness
@@ -20,5 +22,7 @@ __all__ = [
     "Readiness",
     "attached_iphones",
     "iphone_findings",
+    "listed_iphones",
+    "look_at_iphone",
     "open_ios",
 ]

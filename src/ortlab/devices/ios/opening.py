@@ -10,13 +10,13 @@ from typing import Final
 
 from ortlab.devices.ios.client import NO_PHONE, IphoneClient
 from ortlab.devices.ios.device import IosDevice, IosOptions
-from ortlab.devices.ios.facts import facts_of, status_of
+from ortlab.devices.ios.facts import IphoneFacts, facts_of, status_of
 from ortlab.devices.ios.failures import TRUST, no_such_iphone
 from ortlab.devices.ios.messages import Action
 from ortlab.devices.ios.preflight import findings
 from ortlab.devices.journal import IOS
-from ortlab.devices.readiness import Limits, PhoneFinding, Readiness
-from ortlab.domain import BuiltApp
+from ortlab.devices.readiness import Limits, PhoneFinding, PhoneLook, Readiness
+from ortlab.domain import BuiltApp, DeviceInfo, DeviceKind
 from ortlab.errors import OrtlabError
 
 _LIST_S: Final = 20.0
@@ -105,6 +105,16 @@ def attached_iphones(
     return tuple(found)
 
 
+def listed_iphones(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the UDIDs that usbmuxd lists; no phone is asked anything.
+
+    Raises:
+        ToolchainError: The extra ``ios`` is not installed, or there is no usbmuxd.
+    """
+    with closing(IphoneClient(NO_PHONE, environment=environment)) as client:
+        return _listed(client)
+
+
 def iphone_findings(
     phone: AttachedIphone,
     *,
@@ -119,17 +129,56 @@ def iphone_findings(
         environment: Variables for what speaks to the phone.
     """
     del state_directory
+    return look_at_iphone(phone, environment=environment).findings
+
+
+def look_at_iphone(
+    phone: AttachedIphone, *, environment: Mapping[str, str] | None = None
+) -> PhoneLook:
+    """Look at one iPhone: what it is, how it stands, and what to press.
+
+    Args:
+        phone: As it is listed.
+        environment: Variables for what speaks to the phone.
+    """
     with closing(IphoneClient(phone.udid, environment=environment)) as client:
         client.name = phone.name or phone.udid
         try:
             facts = facts_of(phone.udid, _asked(client))
             if not facts.paired:
-                return (_blocked("connection", "it does not trust this computer", TRUST),)
+                wrong = _blocked("connection", "it does not trust this computer", TRUST)
+                return PhoneLook(device_id=phone.udid, findings=(wrong,), info=_info(facts))
             values = client.ask(Action.STATUS, deadline_s=_LOOK_S, doing="ask for its state")
         except OrtlabError as error:
-            return (_blocked("connection", error.message, error.next_step or "ortlab devices"),)
+            wrong = _blocked("connection", error.message, error.next_step or "ortlab devices")
+            return PhoneLook(device_id=phone.udid, findings=(wrong,))
     named = PhoneFinding(subject="connection", state=Readiness.OK, detail=facts.title)
-    return (named, *findings(facts, status_of(values), Limits()))
+    status = status_of(values)
+    return PhoneLook(
+        device_id=phone.udid,
+        findings=(named, *findings(facts, status, Limits())),
+        info=_info(facts),
+        serial_number=phone.udid,
+        soc=facts.chip or None,
+        battery_percent=status.percent,
+        temperature_c=status.temperature_c,
+        free_bytes=status.free_bytes,
+    )
+
+
+def _info(facts: IphoneFacts) -> DeviceInfo:
+    return DeviceInfo(
+        device_id=facts.udid,
+        kind=DeviceKind.IOS,
+        name=facts.title,
+        os_version=facts.system,
+        architecture=facts.architecture or "unknown",
+        cpu=facts.chip or facts.product,
+        memory_bytes=0,  # only an app on it is told
+        ort_version="",
+        available_providers=(),
+        virtual=facts.virtual,
+    )
 
 
 def _asked(client: IphoneClient) -> Mapping[str, object]:

@@ -45,6 +45,7 @@ class VirtualPhoneSpec:
         secure_lock: Whether the lock screen asks for a secret.
         low_power_mode: Whether battery saver is on.
         user_build: Whether it is a phone as sold; else a debuggable system.
+        serial_number: Of the hardware, as the system tells it.
         heat: How it warms and drains.
     """
 
@@ -61,6 +62,7 @@ class VirtualPhoneSpec:
     secure_lock: bool = False
     low_power_mode: bool = False
     user_build: bool = True
+    serial_number: str = "VIRTUAL"
     heat: HeatModel = field(default_factory=HeatModel)
 
     def __post_init__(self) -> None:  # noqa: D105

@@ -66,7 +66,7 @@ class PhoneState:
         found = {
             "ro.ortlab.virtual": "1",
             "ro.board.platform": "virtual",
-            "ro.boot.serialno": "VIRTUAL",
+            "ro.boot.serialno": self.spec.serial_number,
             "ro.build.characteristics": "default",
             "ro.build.fingerprint": (
                 f"ortlab/{device}/{device}:{spec.release}/V/1:{kind}/release-keys"
