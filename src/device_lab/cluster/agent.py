@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from device_lab.cluster.connection import (
 from device_lab.cluster.tasks import phone_resource
 from device_lab.cluster.threads import on_thread
 from device_lab.measuring import Clock, Measure, Say
+from device_lab.planning import ReadinessLimits
 from device_lab.store import LabStore
 from device_lab.values import LabPhone
 from ortlab.errors import OrtlabError
@@ -58,6 +59,7 @@ class AgentOptions:
         lease_s: How long a lease lasts unless renewed.
         end_deadline_s: Total time for the blocks in flight once asked to end.
         threads: Most phones that measure at once.
+        limits: When a phone is ready.
     """
 
     scheduler: str
@@ -67,6 +69,7 @@ class AgentOptions:
     lease_s: float = 120.0
     end_deadline_s: float = 60.0
     threads: int = 1024
+    limits: ReadinessLimits = field(default_factory=ReadinessLimits)
 
 
 def run_agent(
@@ -104,6 +107,7 @@ def run_agent(
             holder=f"{options.host_id}:{os.getpid()}",
             clock=clock,
             lease_s=options.lease_s,
+            limits=options.limits,
             say=say,
         )
         agent = _Agent(store, options, address, look, tasks, clock, on_connect)

@@ -8,6 +8,7 @@ YAML files or from variables such as ``DASK_DISTRIBUTED__COMM__TLS__CA_FILE``).
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 import socket
 from collections.abc import Iterator
@@ -155,6 +156,7 @@ def own_host(scheduler: Address, deadline_s: float = 5.0) -> str:
 def dask_settings(*, dashboard: bool = False) -> Iterator[None]:
     """Set what the lab needs of Dask while a scheduler or a worker runs in this process."""
     import dask
+    import distributed  # noqa: F401  (sets the levels of its loggers when it is imported)
 
     ours: dict[str, object] = {
         # The store decides what is tried again; Dask only has to tell that a task is gone.
@@ -171,5 +173,9 @@ def dask_settings(*, dashboard: bool = False) -> Iterator[None]:
     }
     if not dashboard:
         ours["distributed.scheduler.http.routes"] = []
+    # What Dask says of tasks that it gives up is no news: the store decides what becomes of them.
+    logging.getLogger("distributed").setLevel(logging.WARNING)
+    for name in ("scheduler", "worker", "worker.state_machine", "core", "batched"):
+        logging.getLogger(f"distributed.{name}").setLevel(logging.ERROR)
     with dask.config.set(ours):
         yield

@@ -27,6 +27,8 @@ _GATHER_S = 0.05
 # How long a task may be with Dask while the store still calls its cell open.
 _CLAIM_DEADLINE_S = 30.0
 _LOOK_DEADLINE_S = 120.0
+# What keeps a phone from starting passes: it cools down, it charges.
+_FREE = (PhoneState.AVAILABLE, PhoneState.BLOCKED)
 
 
 class Carrier(Protocol):
@@ -128,7 +130,7 @@ class Dispatcher:
         free = [
             known.phone
             for known in self._store.phones()
-            if known.state is PhoneState.AVAILABLE and known.phone.phone_id in reachable
+            if known.state in _FREE and known.phone.phone_id in reachable
         ]
         if not free:
             return _Look(given={}, unclaimed=frozenset())

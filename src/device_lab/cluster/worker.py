@@ -9,6 +9,7 @@ from distributed import Worker, WorkerPlugin
 
 from device_lab.cluster.tasks import PLUGIN_NAME
 from device_lab.measuring import Clock, Measure, Say, carry_out
+from device_lab.planning import ReadinessLimits
 from device_lab.store import LabStore
 from ortlab.errors import OrtlabError
 
@@ -26,6 +27,7 @@ class PhoneTasks(WorkerPlugin):
         holder: Who holds the leases: this process.
         clock: Tells the time.
         lease_s: How long a lease lasts unless renewed.
+        limits: When a phone is ready.
         say: Told where the work stands; called from several threads.
     """
 
@@ -39,6 +41,7 @@ class PhoneTasks(WorkerPlugin):
         holder: str,
         clock: Clock,
         lease_s: float,
+        limits: ReadinessLimits,
         say: Say,
     ) -> None:
         self._store = store
@@ -46,6 +49,7 @@ class PhoneTasks(WorkerPlugin):
         self._holder = holder
         self._clock = clock
         self._lease_s = lease_s
+        self._limits = limits
         self._say = say
         self._stop = threading.Event()
         self._changed = threading.Condition()
@@ -67,6 +71,7 @@ class PhoneTasks(WorkerPlugin):
                 self._clock(),
                 cell_id=cell_id,
                 duration_s=self._lease_s,
+                limits=self._limits,
             )
             if lease is not None:
                 carry_out(
