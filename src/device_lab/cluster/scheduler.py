@@ -130,8 +130,8 @@ async def _running(address: Address, dashboard: str | None) -> AsyncIterator[tup
             ),
             _START_DEADLINE_S,
         )
-    except (OSError, TimeoutError) as error:
-        message = f"cannot listen on {address}: {error}"
+    except (OSError, TimeoutError, RuntimeError) as error:  # Dask wraps most in the last
+        message = f"cannot listen on {address}: {error.__cause__ or error}"
         raise UsageError(message, next_step="choose another port with --listen") from error
     try:
         inside = scheduler.listeners[-1].contact_address
