@@ -111,9 +111,8 @@ class Inventory:
         finally:
             with self._lock:
                 self._busy.discard(device_id)
-                self._stale.update(
-                    {device_id} - set(self._devices)
-                )  # what it was before says little of what it is now
+                if device_id not in self._devices:
+                    self._stale.add(device_id)  # what it was says little of what it is now
 
     # -- what is there --------------------------------------------------------------------------
 

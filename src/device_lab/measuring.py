@@ -1,8 +1,7 @@
 """One lease carried out: the lease is renewed, blocks are stored as they come, and it is ended.
 
-Whatever a phone does becomes an outcome with its reason. The store is the truth: a block counts
-once its commit is acknowledged, and what a killed process had on its own disk beyond that is
-measured again.
+Whatever a phone does becomes an outcome with its reason. What measures is passed in; on phones
+that is `device_lab.experiments.PhoneMeasure`.
 """
 
 from __future__ import annotations
@@ -181,6 +180,8 @@ class _Attempt:
                 return Outcome.RELEASED, "the agent ended", None
             return Outcome.FAILED, _in_words(error), None
         except Exception as error:
+            if self.stopped():  # a device that is closed amid a block may answer anything
+                return Outcome.RELEASED, "the agent ended", None
             _LOG.exception("cell %s on %s", lease.cell_id, lease.phone_id)
             message = f"this is a bug of ours: {type(error).__name__}: {error}"
             return Outcome.FAILED, message, None
@@ -188,9 +189,11 @@ class _Attempt:
     def ended(self, outcome: Outcome, reason: str | None, result: CellResult | None) -> Outcome:
         """Tell the store; a lease that is over already has ended as the store says."""
         if self._over is not None:
-            return self._over.reason
+            outcome, reason, result = self._over.reason, self._over.message, None
+            if outcome is not Outcome.CANCELLED:  # a cancelled job's phone waits for our word
+                return outcome
         try:
-            self._patiently(
+            return self._patiently(
                 lambda: self._store.finish(
                     self._lease, outcome, self._clock(), reason=reason, result=result
                 ),
@@ -202,7 +205,6 @@ class _Attempt:
             # The lease runs out by itself, and the blocks that were acknowledged are kept.
             self._say(f"cannot end the lease of {self._lease.cell_id}: {error.message}")
             return Outcome.EXPIRED
-        return outcome
 
     def _patiently(self, ask: Callable[[], Answer], *, even_stopped: bool = False) -> Answer:
         """Ask the store again while it does not answer: databases are restarted, too."""
