@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,8 +41,9 @@ def serve(
     *,
     clock: Callable[[], datetime],
     ready: Callable[[str], None],
+    stop: threading.Event | None = None,
 ) -> None:
-    """Answer until SIGINT or SIGTERM.
+    """Answer until SIGINT or SIGTERM, or until ``stop`` is set.
 
     Args:
         store: Of the lab; only read.
@@ -49,6 +51,7 @@ def serve(
         settings: Where to listen.
         clock: Returns the time in UTC.
         ready: Takes the page's address, without the token, once connections are accepted.
+        stop: Ends it from another thread.
 
     Raises:
         UsageError: Nobody can listen there.
@@ -57,9 +60,16 @@ def serve(
         host, port = listener.getsockname()[:2]
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         server = _server(store, token, settings, port, clock)
+        if stop is not None:
+            threading.Thread(target=_stop_when, args=(stop, server), daemon=True).start()
         # Being stopped is how a server ends; uvicorn raises the signal again when it is done.
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
+
+
+def _stop_when(stop: threading.Event, server: Any) -> None:
+    stop.wait()
+    server.should_exit = True
 
 
 def _server(
