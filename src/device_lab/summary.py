@@ -87,5 +87,5 @@ def _row(cell: JudgedCell) -> str:
         escape(cell.screening.phone_name),
         f"{wording.percent(cell.ratio - 1, signed=True)} %" if cell.ratio is not None else "–",
         f"{p:.2g}" if p is not None else "–",
-        escape(cell.sentence),
+        escape(cell.sentence.removeprefix(f"{cell.screening.name}: ")),
     )
