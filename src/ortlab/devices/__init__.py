@@ -21,6 +21,7 @@ from ortlab.process import Processes, SystemProcesses
 if TYPE_CHECKING:
     from ortlab.devices.android import AndroidDevice
     from ortlab.devices.ios import IosDevice
+    from ortlab.devices.web import ShownWebDevice, WebDevice
 
 __all__ = [
     "HostDevice",
@@ -30,11 +31,14 @@ __all__ = [
     "kind_of",
     "names_release",
     "open_device",
+    "open_browser",
     "open_phone",
+    "runs_here",
 ]
 
 HOST = "host"
 VIRTUAL = "virtual"
+WEB = "web"
 
 _UDID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{16}|[0-9A-Fa-f]{40}")
 
@@ -49,6 +53,8 @@ def kind_of(device_id: str) -> DeviceKind:
     if device_id == HOST:
         return DeviceKind.HOST
     family, _, rest = device_id.partition(":")
+    if family == WEB:
+        return DeviceKind.WEB
     if family == VIRTUAL:
         is_ios = rest.partition(":")[0] == DeviceKind.IOS
     else:
@@ -61,12 +67,18 @@ def is_virtual(device_id: str) -> bool:
     return device_id.partition(":")[0] == VIRTUAL
 
 
+def runs_here(device_id: str) -> bool:
+    """Whether a device's blocks use this machine's processor, so that two would disturb."""
+    return device_id == HOST or device_id in (WEB, f"{WEB}:chromium")
+
+
 def open_device(
     device_id: str,
     *,
     processes: Processes | None = None,
     app: BuiltApp | None = None,
     state_directory: Path | None = None,
+    cache_directory: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
     by_hand: bool = False,
 ) -> Device:
@@ -74,11 +86,13 @@ def open_device(
 
     Args:
         device_id: ``host``, ``virtual:android`` with or without an API level behind another
-            colon, ``virtual:ios`` with or without a version, the serial of an Android phone, or
-            the UDID of an iPhone.
+            colon, ``virtual:ios`` with or without a version, the serial of an Android phone, the
+            UDID of an iPhone, ``web`` or ``web:chromium`` for this machine's Chromium, or
+            ``web:url-shown`` for a browser that a person opens.
         processes: How programs are started.
-        app: Benchmark app that a phone runs; needed for all but the virtual ones.
+        app: Benchmark app that a phone runs; needed for all but the virtual ones and browsers.
         state_directory: Where it is kept which settings of a phone were changed.
+        cache_directory: Where the page that browsers run is kept.
         say: Told what is waited for.
         by_hand: Whether a person opens the app, which only iPhones need.
 
@@ -91,7 +105,32 @@ def open_device(
         raise UsageError(message, next_step="--by-hand is for iPhones without Developer Mode")
     if device_id == HOST:
         return HostDevice(processes or SystemProcesses())
+    if kind_of(device_id) is DeviceKind.WEB:
+        return open_browser(
+            device_id, processes=processes, app=app, cache_directory=cache_directory, say=say
+        )
     return open_phone(device_id, app=app, state_directory=state_directory, say=say, by_hand=by_hand)
+
+
+def open_browser(
+    device_id: str,
+    *,
+    processes: Processes | None = None,
+    app: BuiltApp | None = None,
+    cache_directory: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> WebDevice | ShownWebDevice:
+    """Open a browser by id; see :func:`open_device`."""
+    from ortlab.devices.web import open_web
+
+    cache = cache_directory or Path(tempfile.gettempdir()) / "ortlab-cache"
+    return open_web(
+        device_id,
+        app=app,
+        cache=cache / "bench-page",
+        processes=processes or SystemProcesses(),
+        say=say,
+    )
 
 
 def open_phone(

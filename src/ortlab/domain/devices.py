@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,6 +38,7 @@ class DeviceInfo:
         available_providers: As that runtime answers.
         virtual: Whether it is a virtual device; its results support no verdict on phones.
         emulator: Whether it is an emulator.
+        absent_providers: Why a provider is not there, by ORT's name, where the device tells.
     """
 
     device_id: str
@@ -50,6 +52,7 @@ class DeviceInfo:
     available_providers: tuple[str, ...]
     virtual: bool = False
     emulator: bool = False
+    absent_providers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

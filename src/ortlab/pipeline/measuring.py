@@ -57,7 +57,12 @@ def open_for(device_id: str, section: BenchSection, *, say: Say) -> Device:
 
     app = app_for(device_id, section.apps) if device_id != HOST else None
     return open_device(
-        device_id, app=app, state_directory=state_directory(), say=say, by_hand=section.by_hand
+        device_id,
+        app=app,
+        state_directory=state_directory(),
+        cache_directory=cache_directory(),
+        say=say,
+        by_hand=section.by_hand,
     )
 
 
@@ -168,6 +173,8 @@ def bench(
 
 
 def _bench_several(task: _Task, device_ids: Sequence[str], say: Say) -> BenchAnswer:
+    from ortlab.devices import runs_here
+
     measured: dict[str, Measured] = {}
     failures: dict[str, OrtlabError] = {}
 
@@ -179,10 +186,11 @@ def _bench_several(task: _Task, device_ids: Sequence[str], say: Say) -> BenchAns
         except OrtlabError as error:
             failures[device_id] = error
 
-    for device_id in device_ids:
-        if device_id == HOST:
+    wanted = tuple(dict.fromkeys(device_ids))
+    for device_id in wanted:
+        if runs_here(device_id):
             one(device_id)
-    phones = [device_id for device_id in dict.fromkeys(device_ids) if device_id != HOST]
+    phones = [device_id for device_id in wanted if not runs_here(device_id)]
     with ThreadPoolExecutor(len(phones) or 1) as pool:
         futures = [pool.submit(one, device_id) for device_id in phones]
         try:
@@ -191,9 +199,8 @@ def _bench_several(task: _Task, device_ids: Sequence[str], say: Say) -> BenchAns
         except BaseException:
             task.stop()
             raise
-    names = tuple(dict.fromkeys(device_ids))
-    answered = tuple(measured[name] for name in names if name in measured)
-    failed = {name: failures[name] for name in names if name in failures}
+    answered = tuple(measured[name] for name in wanted if name in measured)
+    failed = {name: failures[name] for name in wanted if name in failures}
     page = None
     if answered:
         found = [(item.run, item.analysis, item.report) for item in answered]
