@@ -86,7 +86,20 @@ def parse_job(content: bytes, *, source: str) -> JobSpec:
         # ValueError is the root of the decoders' errors, and what a number of 5,000 digits raises.
         message = f"cannot read {shown}: it is not TOML that we can use: {_shown(str(error))}"
         raise UsageError(message) from error
-    return _Table(plain, source=shown, place="").job()
+    return spec_of(plain, source=source)
+
+
+def spec_of(plain: dict[str, Any], *, source: str) -> JobSpec:
+    """Check what a job file says, however it was said.
+
+    Args:
+        plain: As TOML gives it.
+        source: Where it comes from, for the message.
+
+    Raises:
+        UsageError: A key or a value means nothing; the message names its place.
+    """
+    return _Table(plain, source=_shown(source), place="").job()
 
 
 class _Table:
