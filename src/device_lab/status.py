@@ -183,9 +183,11 @@ def _bar(row: wording.JobRow) -> Any:
     from rich.text import Text
 
     done = row.done * _BAR // row.total if row.total else 0
+    failed = (row.done + row.failed) * _BAR // row.total if row.total else 0
     ended = row.ended * _BAR // row.total if row.total else 0
     bar = Text("█" * done, style="cyan")
-    bar.append("▒" * (ended - done), style="red")
+    bar.append("▒" * (failed - done), style="red")
+    bar.append("░" * (ended - failed), style="dim")
     return bar.append("·" * (_BAR - ended), style="dim")
 
 

@@ -38,6 +38,7 @@ class JobRow:
         name: As its author wrote it.
         state: One word.
         done: Cells that are done.
+        failed: Cells that failed.
         ended: Cells that are done, failed or cancelled.
         total: Cells of the job.
         parts: The cells by state, such as ``3 done, 1 running, 4 waiting``.
@@ -53,6 +54,7 @@ class JobRow:
     name: str
     state: str
     done: int
+    failed: int
     ended: int
     total: int
     parts: str
@@ -129,6 +131,7 @@ def job_row(progress: JobProgress, now: datetime) -> JobRow:
         name=job.spec.name,
         state=_job_state(cells, cancelled=job.cancelled),
         done=cells.get(CellState.DONE, 0),
+        failed=cells.get(CellState.FAILED, 0),
         ended=ended,
         total=total,
         parts=_parts(cells),

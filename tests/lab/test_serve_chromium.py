@@ -157,9 +157,7 @@ def test_the_first_visit_leaves_no_token_in_the_address(browser: Any, lab: Lab) 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 390])
-def test_every_page_fits_in_light_and_dark(
-    browser: Any, lab: Lab, scheme: str, width: int
-) -> None:
+def test_every_page_fits_in_light_and_dark(browser: Any, lab: Lab, scheme: str, width: int) -> None:
     backgrounds = {"light": "rgb(245, 246, 248)", "dark": "rgb(15, 17, 21)"}
     with opened(browser, lab, width=width, color_scheme=scheme) as seen:
         job_id = lab.store.job("release 4.2").job_id
@@ -220,8 +218,9 @@ def test_links_lead_to_what_they_name(browser: Any, hostile_lab: Lab) -> None:
         links = seen.page.locator("#phones tbody th a")
         assert links.count() == len(HOSTILE)
         for index in range(len(HOSTILE)):
-            wanted = seen.page.locator("#phones tbody th a").nth(index).inner_text()
-            seen.page.locator("#phones tbody th a").nth(index).click()
+            link = seen.page.locator("#phones tbody th a").nth(index)
+            wanted = link.inner_text()
+            link.click()
             assert seen.page.locator("h1 bdi").inner_text() == wanted
             seen.page.go_back()
         seen.assert_quiet()

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MOST_ROWS = 100
-_LONGEST_NAME = 120
+MOST_OVER = 20
+_LONGEST_NAME = 100
+_LONGEST_REASON = 300
+_LONGEST_STUB = 24
 _VERDICT_CLASSES = {
     "faster": "faster",
     "slower": "slower",
@@ -44,7 +47,9 @@ def overview_page(
     overview: Overview, results: Sequence[CellResult], events: Sequence[Event], now: datetime
 ) -> str:
     """Return the first page: queue, phones, recent verdicts, what happened last."""
-    jobs = wording.job_rows(overview, now)
+    rows = wording.job_rows(overview, now)
+    jobs = [row for row in rows if row.ended < row.total]
+    over = [row for row in rows if row.ended >= row.total]
     phones = wording.phone_rows(overview, now)
     return _render(
         "overview.html",
@@ -52,6 +57,7 @@ def overview_page(
         summary=wording.summary(overview),
         jobs=jobs[:MOST_ROWS],
         more_jobs=max(0, len(jobs) - MOST_ROWS),
+        over=over[:MOST_OVER],
         phones=phones[:MOST_ROWS],
         more_phones=max(0, len(phones) - MOST_ROWS),
         verdicts=wording.verdict_rows(results, now)[:MOST_ROWS],
@@ -160,6 +166,9 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         named=_named,
+        brief=_brief,
+        stub=_stub,
+        plain=_plain,
         clock=_clock,
         iso=_iso,
         chip=_chip,
@@ -185,6 +194,21 @@ def _named(value: str) -> str:
     return shorten(visible(value), _LONGEST_NAME)
 
 
+def _brief(value: str) -> str:
+    """Return a reason of a few lines at most."""
+    return shorten(visible(value), _LONGEST_REASON)
+
+
+def _stub(value: str) -> str:
+    """Return enough of an id to find it."""
+    hexadecimal = len(value) == 64 and all(c in "0123456789abcdef" for c in value)
+    return value[:12] if hexadecimal else shorten(visible(value), _LONGEST_STUB)
+
+
+def _plain(kind: str) -> str:
+    return kind.replace("-", " ")
+
+
 def _clock(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
@@ -201,9 +225,11 @@ def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f}" if whole else "0"
 
 
-def _address(path: str, **parameters: str) -> str:
+def _address(path: str, **parameters: str) -> Any:
+    from markupsafe import escape
+
     # Half a surrogate pair has no bytes in UTF-8; such a name leads nowhere, but breaks nothing.
-    return f"{path}?{urlencode(parameters, errors='replace')}"
+    return escape(f"{path}?{urlencode(parameters, errors='replace')}")
 
 
 def _own_markup(source: str) -> Any:
