@@ -66,9 +66,10 @@ def init(
 
       ortlab lab init --store postgresql+psycopg://lab@db.example/lab
     """
+    given = dict(locals())
     from device_lab.cli import lab_commands
 
-    return lab_commands.init(**locals())
+    return lab_commands.init(**given)
 
 
 def agent(
@@ -107,9 +108,10 @@ def agent(
 
       ortlab lab agent --scheduler tls://lab.example:8786
     """
+    given = dict(locals())
     from device_lab.cli import lab_commands
 
-    return lab_commands.agent(**locals())
+    return lab_commands.agent(**given)
 
 
 def submit(
@@ -160,9 +162,10 @@ def submit(
 
       ortlab lab submit -m prepared/a -m prepared/b --platform ios --style onnx,fixed
     """
+    given = dict(locals())
     from device_lab.cli import lab_commands
 
-    return lab_commands.submit(**locals())
+    return lab_commands.submit(**given)
 
 
 def status(
@@ -183,9 +186,10 @@ def status(
 
       ortlab lab status --follow
     """
+    given = dict(locals())
     from device_lab.cli import lab_commands
 
-    return lab_commands.status(**locals())
+    return lab_commands.status(**given)
 
 
 def cancel(
@@ -243,9 +247,10 @@ def release(
 
       ortlab lab phones release R58M123ABC --probe
     """
+    given = dict(locals())
     from device_lab.cli import lab_commands
 
-    return lab_commands.release(**locals())
+    return lab_commands.release(**given)
 
 
 def quarantine(
