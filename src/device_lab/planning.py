@@ -6,15 +6,13 @@ same transaction. Nothing here reads a clock.
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from statistics import median
 
-from device_lab.values import Estimate, LabPhone, Requirements
+from device_lab.values import LabPhone, Requirements
 
 _NO_DEADLINE = datetime.max.replace(tzinfo=UTC)
 
@@ -130,60 +128,40 @@ def assign(
     waiting = order(cells)
     free = [phone for phone in phones if not unready(phone, now, limits)]
     fitting = _fitting(free, waiting)
-    demand = Counter(phone_id for cell in waiting for phone_id in fitting[cell.requirements])
+    wanting = Counter(cell.requirements for cell in waiting)
+    demand: Counter[str] = Counter()
+    for requirements, phone_ids in fitting.items():
+        for phone_id in phone_ids:
+            demand[phone_id] += wanting[requirements]
+    # The demand does not change, so each list is sorted once and loses the phones that are given.
+    choices = {
+        requirements: sorted(phone_ids, key=lambda one: (demand[one], one))
+        for requirements, phone_ids in fitting.items()
+    }
+    suited = {requirements: set(phone_ids) for requirements, phone_ids in fitting.items()}
     given: dict[str, str] = {}
     busy: set[str] = set()
+    in_vain: set[tuple[Requirements, frozenset[str]]] = set()
     for cell in waiting:
-        usable = [
-            phone_id
-            for phone_id in fitting[cell.requirements]
-            if phone_id not in busy and _may_take(phone_id, cell)
-        ]
-        if usable:
-            phone_id = min(usable, key=lambda one: (demand[one], one))
-            given[cell.cell_id] = phone_id
-            busy.add(phone_id)
+        if len(busy) == len(free):
+            break
+        key = (cell.requirements, cell.taken_phone_ids)
+        home = cell.home_phone_id
+        if home is not None:
+            usable = [home] if home in suited[cell.requirements] else []
+        elif key in in_vain:
+            continue
+        else:
+            usable = choices[cell.requirements]
+            if usable and usable[0] in busy:
+                usable[:] = [phone_id for phone_id in usable if phone_id not in busy]
+        chosen = next((one for one in usable if one not in busy and _may_take(one, cell)), None)
+        if chosen is not None:
+            given[cell.cell_id] = chosen
+            busy.add(chosen)
+        elif home is None:
+            in_vain.add(key)
     return given
-
-
-def estimate(
-    cells: Iterable[OpenCell],
-    phones: Sequence[LabPhone],
-    durations_s: Mapping[str, Sequence[float]],
-    busy_s: Mapping[str, float] | None = None,
-) -> Estimate | None:
-    """Play the queue through on the phones there are, with durations like those of the past.
-
-    Args:
-        cells: Those that wait.
-        phones: Those that serve the queue, busy or not.
-        durations_s: Model to the durations of its finished cells, in seconds; a model without
-            any takes those of all models together.
-        busy_s: Phone id to the seconds until its present cell is expected to end.
-
-    Returns:
-        The estimate; None while no cell ever finished, since any number would be invented.
-    """
-    pooled = [duration for past in durations_s.values() for duration in past]
-    if not pooled:
-        return None
-    waiting = order(cells)
-    fitting = _fitting(phones, waiting)
-    spans: list[float] = []
-    placed = 0
-    for share in (0.5, 0.9):
-        span_of = {
-            cell.model: _quantile(durations_s.get(cell.model) or pooled, share) for cell in waiting
-        }
-        span, placed = _play(waiting, fitting, span_of, dict(busy_s or {}))
-        spans.append(span)
-    return Estimate(
-        typical_s=spans[0],
-        cautious_s=max(spans),
-        counted_cells=placed,
-        unplaced_cells=len(waiting) - placed,
-        past_durations=len(pooled),
-    )
 
 
 def why_nowhere(requirements: Requirements, phones: Sequence[LabPhone]) -> str | None:
@@ -211,11 +189,16 @@ def _may_take(phone_id: str, cell: OpenCell) -> bool:
     return phone_id not in cell.taken_phone_ids and cell.home_phone_id in (None, phone_id)
 
 
+def rank(
+    priority: int, deadline: datetime | None, submitted_at: datetime
+) -> tuple[int, datetime, datetime]:
+    """Return a job's place in the queue; the smallest goes first."""
+    return (-priority, deadline or _NO_DEADLINE, submitted_at)
+
+
 def _rank(cell: OpenCell) -> tuple[int, datetime, datetime, str, bool, str]:
     return (
-        -cell.priority,
-        cell.deadline or _NO_DEADLINE,
-        cell.submitted_at,
+        *rank(cell.priority, cell.deadline, cell.submitted_at),
         cell.job_id,
         cell.home_phone_id is None,
         cell.cell_id,
@@ -229,40 +212,6 @@ def _fitting(
         requirements: tuple(p.phone_id for p in phones if not unmet(p, requirements))
         for requirements in {cell.requirements for cell in cells}
     }
-
-
-def _play(
-    waiting: Sequence[OpenCell],
-    fitting: Mapping[Requirements, tuple[str, ...]],
-    span_of: Mapping[str, float],
-    free_at_s: dict[str, float],
-) -> tuple[float, int]:
-    """Return when the last of the cells ends, and how many found a phone."""
-    used: dict[tuple[str, str], set[str]] = {}
-    last_s, placed = 0.0, 0
-    for cell in waiting:
-        own = used.setdefault((cell.job_id, cell.model), set())
-        usable = [
-            phone_id
-            for phone_id in fitting[cell.requirements]
-            if phone_id not in own and _may_take(phone_id, cell)
-        ]
-        if not usable:
-            continue
-        phone_id = min(usable, key=lambda one: (free_at_s.get(one, 0.0), one))
-        free_at_s[phone_id] = free_at_s.get(phone_id, 0.0) + span_of[cell.model]
-        last_s = max(last_s, free_at_s[phone_id])
-        own.add(phone_id)
-        placed += 1
-    return last_s, placed
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    """Return the median, or else the smallest value that the share of the values do not exceed."""
-    if share == 0.5:
-        return median(values)
-    ordered = sorted(values)
-    return ordered[math.ceil(share * len(ordered)) - 1]
 
 
 def _unmet_system(os_version: str, requirements: Requirements) -> list[str]:

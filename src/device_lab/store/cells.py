@@ -15,7 +15,7 @@ _FIRST_CHUNK = 16
 
 def move_cell(
     run: Run,
-    cell_id: str,
+    cell: Any,
     state: CellState,
     *,
     phone_id: str | None,
@@ -23,8 +23,7 @@ def move_cell(
     failed_attempts: int = 0,
     reason: str | None = None,
 ) -> None:
-    """Bring a cell into a state and keep the counts true."""
-    (row,) = run("SELECT job_id, model, state FROM cells WHERE cell_id = :cell", cell=cell_id)
+    """Bring a cell, given as its row, into a state and keep the counts true."""
     run(
         "UPDATE cells SET state = :state, phone_id = :phone, home_phone_id = :home,"
         " failed_attempts = :failed, reason = :reason WHERE cell_id = :cell",
@@ -33,31 +32,25 @@ def move_cell(
         home=home_phone_id,
         failed=failed_attempts,
         reason=reason,
-        cell=cell_id,
+        cell=cell.cell_id,
     )
-    if row.state != state:
-        shift_tally(run, row.job_id, row.model, CellState(row.state), state)
+    if cell.state != state:
+        shift_tally(run, cell.job_id, cell.model, CellState(cell.state), state)
 
 
 def shift_tally(
     run: Run, job_id: str, model: str, old: CellState, new: CellState, cells: int = 1
 ) -> None:
     """Count cells of a job and model that went from one state to another."""
-    values = {"job": job_id, "model": model, "old": str(old), "new": str(new), "cells": cells}
     run(
-        "INSERT INTO tallies (job_id, model, state, position, cells)"
-        " SELECT job_id, model, :new, position, :cells FROM tallies"
-        " WHERE job_id = :job AND model = :model AND state = :old"
-        " ON CONFLICT (job_id, model, state) DO UPDATE SET cells = tallies.cells + :cells",
-        **values,
-    )
-    run(
-        "UPDATE tallies SET cells = cells - :cells"
-        " WHERE job_id = :job AND model = :model AND state = :old",
+        "UPDATE tallies SET cells = cells + CASE WHEN state = :new THEN :more ELSE :fewer END"
+        " WHERE job_id = :job AND model = :model AND state IN (:old, :new)",
         job=job_id,
         model=model,
         old=str(old),
-        cells=cells,
+        new=str(new),
+        more=cells,
+        fewer=-cells,
     )
     opened = cells * ((new is CellState.OPEN) - (old is CellState.OPEN))
     if opened:
@@ -82,8 +75,8 @@ def note_if_over(run: Run, job_id: str, now: datetime) -> None:
         note(run, now, "job-done", job_id, f"every cell came to its end: {counted(counts)}")
 
 
-def choose(run: Run, parsed: Parsed, phone: LabPhone, cell_id: str | None) -> str | None:
-    """Return the open cell that a ready phone gets; the order is that of `planning.order`.
+def choose(run: Run, parsed: Parsed, phone: LabPhone, cell_id: str | None) -> Any | None:
+    """Return the row of the open cell that a ready phone gets, in `planning.order`.
 
     Args:
         run: The transaction.
@@ -93,17 +86,18 @@ def choose(run: Run, parsed: Parsed, phone: LabPhone, cell_id: str | None) -> st
     """
     if cell_id is not None:
         return _choose_this(run, parsed, phone, cell_id)
+    begun = {}
+    for row in run(
+        "SELECT * FROM cells WHERE home_phone_id = :phone AND state = 'open' ORDER BY cell_id DESC",
+        phone=phone.phone_id,
+    ):
+        begun[row.job_id] = row
     for job_id in _waiting_jobs(run):
         if unmet(phone, parsed.spec(run, job_id).requirements):
             continue
-        row = run.first(
-            "SELECT cell_id FROM cells WHERE job_id = :job AND state = 'open'"
-            " AND home_phone_id = :phone ORDER BY cell_id LIMIT 1",
-            job=job_id,
-            phone=phone.phone_id,
-        ) or _fresh(run, job_id, phone.phone_id)
+        row = begun.get(job_id) or _fresh(run, job_id, phone.phone_id)
         if row is not None:
-            return str(row.cell_id)
+            return row
     return None
 
 
@@ -177,7 +171,7 @@ def _fresh(run: Run, job_id: str, phone_id: str) -> Any | None:
         phone=phone_id,
     ):
         found: Any | None = run.first(
-            "SELECT cell_id FROM cells WHERE job_id = :job AND model = :model AND state = 'open'"
+            "SELECT * FROM cells WHERE job_id = :job AND model = :model AND state = 'open'"
             " AND home_phone_id IS NULL ORDER BY slot LIMIT 1",
             job=job_id,
             model=row.model,
@@ -187,9 +181,9 @@ def _fresh(run: Run, job_id: str, phone_id: str) -> Any | None:
     return None
 
 
-def _choose_this(run: Run, parsed: Parsed, phone: LabPhone, cell_id: str) -> str | None:
+def _choose_this(run: Run, parsed: Parsed, phone: LabPhone, cell_id: str) -> Any | None:
     row = run.first(
-        "SELECT c.job_id FROM cells c WHERE c.cell_id = :cell AND c.state = 'open'"
+        "SELECT c.* FROM cells c WHERE c.cell_id = :cell AND c.state = 'open'"
         " AND (c.home_phone_id IS NULL OR c.home_phone_id = :phone) AND NOT EXISTS"
         " (SELECT 1 FROM cells t WHERE t.job_id = c.job_id AND t.model = c.model"
         " AND t.phone_id = :phone)",
@@ -198,7 +192,7 @@ def _choose_this(run: Run, parsed: Parsed, phone: LabPhone, cell_id: str) -> str
     )
     if row is None or unmet(phone, parsed.spec(run, row.job_id).requirements):
         return None
-    return cell_id
+    return row
 
 
 def deadline_text(deadline: datetime | None) -> str:

@@ -46,9 +46,19 @@ def submit(run: Run, spec: JobSpec, now: datetime) -> str:
     )
     run.many(
         "INSERT INTO tallies (job_id, model, state, position, cells)"
-        " VALUES (:job, :model, 'open', :at, :cells)"
+        " VALUES (:job, :model, :state, :at, :cells)"
         " ON CONFLICT (job_id, model, state) DO UPDATE SET cells = tallies.cells + :cells",
-        [{"job": job_id, "model": model, "at": at, "cells": slots} for at, model in models],
+        [
+            {
+                "job": job_id,
+                "model": model,
+                "state": str(state),
+                "at": at,
+                "cells": slots if state is CellState.OPEN else 0,
+            }
+            for at, model in models
+            for state in CellState
+        ],
     )
     count = len(models) * slots
     note(run, now, "job-submitted", job_id, f"{spec.name}: {count} cells")
@@ -68,7 +78,7 @@ def cancel(run: Run, job_id: str, now: datetime) -> int:
     count = 0
     for row in run(
         "SELECT model, state, cells FROM tallies"
-        " WHERE job_id = :job AND state IN ('open', 'leased') AND cells > 0",
+        " WHERE job_id = :job AND state IN ('open', 'leased') AND cells > 0 ORDER BY model, state",
         job=job_id,
     ):
         shift_tally(

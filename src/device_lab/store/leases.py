@@ -46,9 +46,8 @@ def claim(
 
 
 def _take(
-    run: Run, cell_id: str, phone_id: str, holder: str, now: datetime, expires_at: datetime
+    run: Run, cell: Any, phone_id: str, holder: str, now: datetime, expires_at: datetime
 ) -> Lease:
-    (cell,) = run("SELECT * FROM cells WHERE cell_id = :cell", cell=cell_id)
     # The phone measures this model now, so it can never come back to another slot of it.
     run(
         "UPDATE cells SET home_phone_id = NULL WHERE job_id = :job AND model = :model"
@@ -56,11 +55,11 @@ def _take(
         job=cell.job_id,
         model=cell.model,
         phone=phone_id,
-        cell=cell_id,
+        cell=cell.cell_id,
     )
     move_cell(
         run,
-        cell_id,
+        cell,
         CellState.LEASED,
         phone_id=phone_id,
         home_phone_id=cell.home_phone_id,
@@ -70,7 +69,7 @@ def _take(
     (row,) = run(
         "INSERT INTO attempts (cell_id, phone_id, holder, started_at, expires_at)"
         " VALUES (:cell, :phone, :holder, :at, :until) RETURNING token",
-        cell=cell_id,
+        cell=cell.cell_id,
         phone=phone_id,
         holder=holder,
         at=to_text(now),
@@ -78,7 +77,7 @@ def _take(
     )
     return Lease(
         phone_id=phone_id,
-        cell_id=cell_id,
+        cell_id=cell.cell_id,
         holder=holder,
         token=row.token,
         expires_at=expires_at,
@@ -221,7 +220,8 @@ def finish(
 def expire(run: Run, parsed: Parsed, now: datetime) -> tuple[Lease, ...]:
     """End the leases whose time is over."""
     rows = run(
-        "SELECT * FROM attempts WHERE outcome IS NULL AND expires_at <= :at ORDER BY token",
+        "SELECT * FROM attempts WHERE outcome IS NULL AND expires_at <= :at"
+        " ORDER BY expires_at, token",
         at=to_text(now),
     )
     for row in rows:
@@ -234,7 +234,7 @@ def end(
 ) -> Outcome:
     """End an attempt that runs, move its cell on, and return the outcome that is written."""
     (row,) = run(
-        "SELECT a.phone_id, a.holder, a.cell_id, c.job_id, c.model, c.home_phone_id,"
+        "SELECT a.phone_id, a.holder, a.cell_id, c.job_id, c.model, c.state, c.home_phone_id,"
         " c.failed_attempts, c.reason, j.cancelled FROM attempts a"
         " JOIN cells c ON c.cell_id = a.cell_id JOIN jobs j ON j.job_id = c.job_id"
         " WHERE a.token = :token",
@@ -278,7 +278,7 @@ def _move_on(
     is_open = state is CellState.OPEN
     move_cell(
         run,
-        row.cell_id,
+        row,
         state,
         phone_id=None if is_open else row.phone_id,
         home_phone_id=_home(run, row) if is_open else row.home_phone_id,

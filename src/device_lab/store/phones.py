@@ -29,9 +29,19 @@ def see_phones(
         for row in run("SELECT phone_id, host_id, state, since, reason, labels, facts FROM phones")
     }
     seen = set()
+    written: list[dict[str, object]] = []
     for phone in phones:
         seen.add(phone.phone_id)
-        _see(run, host_id, phone, known.get(phone.phone_id), now, limits)
+        written.append(_see(run, host_id, phone, known.get(phone.phone_id), now, limits))
+    run.many(
+        "INSERT INTO phones (phone_id, value, state, reason, host_id, seen_at, since, facts,"
+        " failures)"
+        " VALUES (:phone, :value, :state, :reason, :host, :seen, :since, :facts, 0)"
+        " ON CONFLICT (phone_id) DO UPDATE SET value = excluded.value, state = excluded.state,"
+        " reason = excluded.reason, host_id = excluded.host_id, seen_at = excluded.seen_at,"
+        " since = excluded.since, facts = excluded.facts",
+        written,
+    )
     for row in known.values():
         gone = row.host_id == host_id and row.phone_id not in seen
         if gone and row.state in (PhoneState.AVAILABLE, PhoneState.BLOCKED):
@@ -116,7 +126,8 @@ def count_failure(run: Run, phone_id: str, now: datetime) -> None:
 
 def _see(
     run: Run, host_id: str, phone: LabPhone, old: Any, now: datetime, limits: ReadinessLimits
-) -> None:
+) -> dict[str, object]:
+    """Write down what happened to a phone, and return the values of its row."""
     if old is not None and old.labels is not None:
         phone = replace(phone, labels=tuple(json.loads(old.labels)))
     phone = replace(phone, host_id=host_id)
@@ -125,21 +136,6 @@ def _see(
     if old is not None and old.state == PhoneState.QUARANTINED:
         state, hindrances = PhoneState.QUARANTINED, old.reason
     facts = _facts(phone)
-    run(
-        "INSERT INTO phones (phone_id, value, state, reason, host_id, seen_at, since, facts)"
-        " VALUES (:phone, :value, :state, :reason, :host, :seen, :since, :facts)"
-        " ON CONFLICT (phone_id) DO UPDATE SET value = excluded.value, state = excluded.state,"
-        " reason = excluded.reason, host_id = excluded.host_id, seen_at = excluded.seen_at,"
-        " since = excluded.since, facts = excluded.facts",
-        phone=phone.phone_id,
-        value=to_json(phone),
-        state=str(state),
-        reason=hindrances,
-        host=host_id,
-        seen=to_text(phone.seen_at),
-        since=old.since if old is not None and old.state == state else to_text(now),
-        facts=facts,
-    )
     if old is None or old.state == PhoneState.ABSENT:
         note(run, now, "phone-arrived", phone.phone_id, f"{phone.info.name} at {host_id}")
     elif old.host_id != host_id:
@@ -148,6 +144,16 @@ def _see(
     if old is not None and old.facts != facts:
         # Blocks of another system do not belong to the same experiment.
         _leave_home(run, phone.phone_id)
+    return {
+        "phone": phone.phone_id,
+        "value": to_json(phone),
+        "state": str(state),
+        "reason": hindrances,
+        "host": host_id,
+        "seen": to_text(phone.seen_at),
+        "since": old.since if old is not None and old.state == state else to_text(now),
+        "facts": facts,
+    }
 
 
 def _leave(run: Run, phone_id: str, now: datetime, words: str) -> None:

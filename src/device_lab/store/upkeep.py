@@ -31,7 +31,8 @@ _CHECKS: Final = (
         "the cell {0} is {1}, but the attempt {2} still runs",
         (
             "SELECT c.cell_id, c.state, a.token FROM attempts a JOIN cells c"
-            " ON c.cell_id = a.cell_id WHERE a.outcome IS NULL AND c.state NOT IN ('leased', 'cancelled')"
+            " ON c.cell_id = a.cell_id"
+            " WHERE a.outcome IS NULL AND c.state NOT IN ('leased', 'cancelled')"
         ),
     ),
     (

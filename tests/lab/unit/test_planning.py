@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device_lab.forecast import estimate
 from device_lab.planning import (
     OpenCell,
     ReadinessLimits,
     assign,
     choose_cell,
-    estimate,
     order,
     unmet,
     unready,

@@ -177,20 +177,23 @@ def _fill_cells(connection: sa.Connection) -> None:
         position = int(row.cell_id.split("-")[-2])
         key = (row.job_id, row.model)
         positions[key] = min(position, positions.get(key, position))
-    for (job_id, model, state), count in tallies.items():
-        connection.execute(
-            sa.text("INSERT INTO tallies VALUES (:job, :model, :state, :position, :cells)"),
-            {
-                "job": job_id,
-                "model": model,
-                "state": state,
-                "position": positions[job_id, model],
-                "cells": count,
-            },
-        )
+    for (job_id, model), position in positions.items():
+        for state in ("open", "leased", "done", "failed", "cancelled"):
+            connection.execute(
+                sa.text("INSERT INTO tallies VALUES (:job, :model, :state, :position, :cells)"),
+                {
+                    "job": job_id,
+                    "model": model,
+                    "state": state,
+                    "position": position,
+                    "cells": tallies[job_id, model, state],
+                },
+            )
 
 
 def _add_indices() -> None:
+    # A search for a state alone tempts SQLite away from the narrow indices below.
+    op.drop_index("ix_cells_state", "cells")
     for name, table, columns, unique, where in (
         (
             "queue",
