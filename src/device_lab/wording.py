@@ -171,7 +171,7 @@ def estimate_words(progress: JobProgress) -> str:
     if not cells.get(CellState.OPEN, 0) + cells.get(CellState.LEASED, 0):
         return ""
     if estimate is None:
-        return "no estimate: no cell was ever finished"
+        return "no estimate yet"
     parts = [_span_words(estimate)] if estimate.counted_cells else []
     if estimate.unplaced_cells:
         parts.append(f"{counted(estimate.unplaced_cells, 'cell')} cannot run on any phone now")
@@ -245,7 +245,7 @@ def _phone_row(known: KnownPhone, lease: Lease | None, now: datetime) -> PhoneRo
         virtual=phone.info.virtual,
         state=str(known.state),
         reason="; ".join(reasons),
-        since=span(max(0.0, (now - known.since).total_seconds())),
+        since=_since((now - known.since).total_seconds()),
         work=lease.cell_id if lease else "",
         battery=_percent(phone.battery_percent),
         temperature=_NOTHING if phone.temperature_c is None else f"{phone.temperature_c:.0f} °C",
@@ -253,6 +253,10 @@ def _phone_row(known: KnownPhone, lease: Lease | None, now: datetime) -> PhoneRo
         noise_floor=_floor(phone.noise_floor),
         seen=ago(phone.seen_at, now),
     )
+
+
+def _since(seconds: float) -> str:
+    return "a moment" if seconds < 5 else span(seconds)
 
 
 def _percent(value: float | None) -> str:

@@ -56,15 +56,14 @@ def serve(
     Raises:
         UsageError: Nobody can listen there.
     """
-    with _bound(settings) as listener:
+    # Being stopped is how a server ends; uvicorn raises the signal again when it is done.
+    with _bound(settings) as listener, contextlib.suppress(KeyboardInterrupt):
         host, port = listener.getsockname()[:2]
-        ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         server = _server(store, token, settings, port, clock)
         if stop is not None:
             threading.Thread(target=_stop_when, args=(stop, server), daemon=True).start()
-        # Being stopped is how a server ends; uvicorn raises the signal again when it is done.
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
+        ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        server.run(sockets=[listener])
 
 
 def _stop_when(stop: threading.Event, server: Any) -> None:
