@@ -1,0 +1,112 @@
+import { messageOf, SdkError } from "./errors";
+import { smallestModel } from "./smallest_model";
+
+/** The API of onnxruntime-web. */
+export type Ort = typeof import("onnxruntime-web");
+
+/** Execution providers by their names in onnxruntime-web. */
+export type ProviderName = "wasm" | "webgpu" | "webnn";
+
+/** The one build of ONNX Runtime that an app ships. */
+export interface Runtime {
+  readonly ort: Ort;
+  /** Where its WebAssembly is. */
+  readonly wasmUrl: string;
+  /** What the build was chosen for, in order of preference. */
+  readonly providers: readonly ProviderName[];
+}
+
+/** A runtime that is ready to load models. */
+export interface StartedRuntime extends Runtime {
+  /** Threads that were asked for; null left it to the runtime. */
+  readonly threadsAsked: number | null;
+  /** When its start began, by `performance.now`. */
+  readonly startedMs: number;
+  /** How long it took to fetch and compile the WebAssembly and to start the threads. */
+  readonly startMs: number;
+}
+
+let started: Promise<StartedRuntime> | undefined;
+
+/**
+ * Fetches and starts the runtime, once in a page.
+ *
+ * @param threads Of the WebAssembly; null leaves it to the runtime.
+ * @throws SdkError `runtime-not-found`: it cannot be fetched or started; a later call tries anew.
+ *   `invalid-options`: it was started with another number of threads.
+ */
+export async function startRuntime(threads: number | null = null): Promise<StartedRuntime> {
+  if (started === undefined) {
+    const start = startOnce(threads);
+    started = start;
+    start.catch(() => {
+      started = undefined;
+    });
+  }
+  const runtime = await started;
+  if (threads !== null && threads !== runtime.threadsAsked) {
+    const before = runtime.threadsAsked ?? "its own choice of";
+    const message = `The runtime was started with ${before} threads; this page cannot change that`;
+    throw new SdkError("invalid-options", message);
+  }
+  return runtime;
+}
+
+async function startOnce(threads: number | null): Promise<StartedRuntime> {
+  const startedMs = performance.now();
+  try {
+    const { runtime } = await import("../generated/runtime");
+    const { env, InferenceSession } = runtime.ort;
+    env.logLevel = "error";
+    env.wasm.wasmPaths = { wasm: new URL(runtime.wasmUrl, globalThis.location?.href).href };
+    if (threads !== null) env.wasm.numThreads = threads;
+    // The runtime has no call that starts it, so the smallest model that there is does.
+    const session = await InferenceSession.create(smallestModel(), { executionProviders: ["wasm"] });
+    await session.release();
+    return { ...runtime, threadsAsked: threads, startedMs, startMs: performance.now() - startedMs };
+  } catch (error) {
+    const message = `Cannot start ONNX Runtime: ${messageOf(error)}`;
+    throw new SdkError("runtime-not-found", message, { cause: error });
+  }
+}
+
+/** Returns those of the build's providers that this browser has. */
+export async function availableProviders(runtime: Runtime): Promise<ProviderName[]> {
+  const checks = runtime.providers.map(async (name) => ((await isThere(name)) ? name : null));
+  const found = (await Promise.all(checks)).filter((name) => name !== null);
+  return found.includes("wasm") ? found : [...found, "wasm"];
+}
+
+async function isThere(name: ProviderName): Promise<boolean> {
+  switch (name) {
+    case "wasm":
+      return true;
+    case "webgpu":
+      return (await gpuAdapter()) !== null;
+    case "webnn":
+      return typeof navigator === "object" && "ml" in navigator;
+  }
+}
+
+/** The part of WebGPU that is asked here; TypeScript's own library lacks it. */
+export interface GpuAdapter {
+  readonly info?: {
+    readonly vendor: string;
+    readonly architecture: string;
+    readonly device: string;
+    readonly description: string;
+    readonly isFallbackAdapter?: boolean;
+  };
+  readonly isFallbackAdapter?: boolean;
+}
+
+/** Returns WebGPU's adapter; null where the browser or the machine has none. */
+export async function gpuAdapter(): Promise<GpuAdapter | null> {
+  const gpu = (globalThis.navigator as { gpu?: { requestAdapter(): Promise<GpuAdapter | null> } })
+    .gpu;
+  try {
+    return (await gpu?.requestAdapter()) ?? null;
+  } catch {
+    return null;
+  }
+}
