@@ -44,6 +44,7 @@ class Finding:
 _MINIMUM_FREE_BYTES = 2 << 30
 _LEAST_JAVA = 17
 _LEAST_XCODE = 15
+_LEAST_NODE = 18
 _USBMUXD = "/var/run/usbmuxd"
 _OPTIONAL_PACKAGES = (
     ("onnx-ir", "int4 weights", "pip install 'ortlab[int4]'"),
@@ -57,6 +58,8 @@ def examine(
     java_version: str | None = None,
     xcode_version: str | None = None,
     pod_version: str | None = None,
+    node_version: str | None = None,
+    chromium: str | None = None,
 ) -> tuple[Finding, ...]:
     """Look at this machine.
 
@@ -66,6 +69,8 @@ def examine(
         java_version: What ``java -version`` said, or None where there is no Java.
         xcode_version: What ``xcodebuild -version`` said, or None where there is no Xcode.
         pod_version: What ``pod --version`` said, or None where there is no CocoaPods.
+        node_version: What ``node --version`` said, or None where there is no Node.js.
+        chromium: Program of the Chromium that blocks would run in, or None.
     """
     return (
         Finding(subject="Python", state=State.OK, detail=sys.version.split()[0]),
@@ -77,6 +82,9 @@ def examine(
         _iphone_tools(),
         _usbmuxd(),
         *_xcode(xcode_version, pod_version, on_a_mac=sys.platform == "darwin"),
+        _optional("playwright", "browsers", "pip install 'ortlab[web]'"),
+        _chromium(chromium),
+        _node(node_version),
         _disk(directory),
         *(_host(conditions) if conditions else ()),
     )
@@ -224,6 +232,34 @@ def _xcode(
             subject="Xcode", state=State.OK, detail=f"{said[0]}, builds apps for iPhones"
         )
     return (xcode, pod)
+
+
+def _chromium(program: str | None) -> Finding:
+    if program is not None:
+        return Finding(subject="Chromium", state=State.OK, detail=f"{program}, for browsers")
+    return Finding(
+        subject="Chromium",
+        state=State.OPTIONAL,
+        detail="not found; needed for browsers",
+        next_step="install chromium, or set ORTLAB_CHROMIUM to a Chromium or Chrome",
+    )
+
+
+def _node(version: str | None) -> Finding:
+    """Node.js builds web apps and the page that browsers run."""
+    install = f"install Node.js {_LEAST_NODE} or later"
+    said = re.search(r"v(\d+)[.\d]*", version or "")
+    if said is None:
+        return Finding(
+            subject="Node.js",
+            state=State.OPTIONAL,
+            detail="not found; needed to build web apps and the page that browsers run",
+            next_step=install,
+        )
+    if int(said[1]) < _LEAST_NODE:
+        detail = f"{said[0]} is too old to build web apps"
+        return Finding(subject="Node.js", state=State.WARNING, detail=detail, next_step=install)
+    return Finding(subject="Node.js", state=State.OK, detail=f"{said[0]}, builds web apps")
 
 
 def _disk(directory: Path) -> Finding:

@@ -26,7 +26,7 @@ from ortlab.domain import (
     Run,
     Verdict,
 )
-from ortlab.wire import Conditions, Purpose
+from ortlab.wire import BrowserFacts, Conditions, Purpose
 
 FASTER = tuple(0.95 + 0.002 * (index % 3) for index in range(8))
 
@@ -138,7 +138,7 @@ def test_samples_without_executed_operators_are_not_from_ort() -> None:
     assert verdict(analysis) is Verdict.NONE
 
 
-@pytest.mark.parametrize("kind", [DeviceKind.ANDROID, DeviceKind.IOS])
+@pytest.mark.parametrize("kind", [DeviceKind.ANDROID, DeviceKind.IOS, DeviceKind.WEB])
 @pytest.mark.parametrize("build", ["debug", None])
 def test_not_a_release_build(kind: DeviceKind, build: str | None) -> None:
     run = good_run(device=simulated.host(kind=kind))
@@ -176,6 +176,58 @@ def test_shared_process_supports_no_verdict() -> None:
     analysis = analyze(with_runtime(good_run(), shared_process=True))
     applies(analysis, "shared_process", Grade.C)
     assert verdict(analysis) is Verdict.NONE
+
+
+BROWSER = BrowserFacts(
+    cross_origin_isolated=True,
+    clock_step_ns=5_000,
+    threads_asked=None,
+    threads_got=1,
+    adapter=None,
+    adapter_is_fallback=None,
+    visible=True,
+    user_agent="Mozilla/5.0",
+)
+
+
+def in_browser(arm_id: str | None = None, **changes: Any) -> Run:
+    """Return a good run in a browser; an arm's blocks, or all, say something else of it."""
+    run = with_runtime(good_run(device=simulated.host(kind=DeviceKind.WEB)), app_build="release")
+
+    def change(block: Block) -> Block:
+        assert block.result is not None
+        facts = replace(BROWSER, **changes) if arm_id in (None, block.arm_id) else BROWSER
+        return replace(block, result=replace(block.result, browser=facts))
+
+    return changed(run, change)
+
+
+def test_a_browser_as_it_should_be_earns_grade_a() -> None:
+    for fine in ({}, {"threads_asked": 2, "threads_got": 2}, {"adapter_is_fallback": False}):
+        assert analyze(in_browser(**fine)).grade is Grade.A
+
+
+def test_fewer_threads_than_asked() -> None:
+    analysis = analyze(in_browser("other", threads_asked=4, threads_got=1))
+    assert "4 threads" in applies(analysis, "fewer_threads_than_asked", Grade.NONE)
+    assert analysis.findings[0].arm_id == "other"
+    assert verdict(analysis) is Verdict.NONE
+
+
+def test_not_isolated() -> None:
+    analysis = analyze(in_browser(cross_origin_isolated=False, clock_step_ns=100_000))
+    assert "100 µs" in applies(analysis, "not_isolated", Grade.C)
+
+
+def test_software_adapter() -> None:
+    analysis = analyze(in_browser("other", adapter="swiftshader", adapter_is_fallback=True))
+    assert "swiftshader" in applies(analysis, "software_adapter", Grade.C)
+    assert analysis.findings[0].arm_id == "other"
+
+
+def test_page_in_background() -> None:
+    analysis = analyze(in_browser("other", visible=False))
+    assert "8 of 16" in applies(analysis, "page_in_background", Grade.C)
 
 
 def test_warm_up_not_converged() -> None:
@@ -230,8 +282,12 @@ def test_frequency_scaling(moment: Conditions) -> None:
 
         run = changed(run, change)
     applies(analyze(run), "frequency_scaling", Grade.B)
-    phone = simulated.host(kind=DeviceKind.WEB)
-    elsewhere = replace(run, experiment=replace(run.experiment, device=phone))
+    browser = simulated.host(kind=DeviceKind.WEB)
+    released = with_runtime(run, app_build="release")
+    there = replace(released, experiment=replace(run.experiment, device=browser))
+    applies(analyze(there), "frequency_scaling", Grade.B)
+    phone = simulated.host(kind=DeviceKind.ANDROID)
+    elsewhere = replace(released, experiment=replace(run.experiment, device=phone))
     assert analyze(elsewhere).grade is Grade.A
 
 

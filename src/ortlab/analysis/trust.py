@@ -21,7 +21,7 @@ from ortlab.domain import (
     Run,
     TrustFinding,
 )
-from ortlab.wire import BlockResult, Conditions, Purpose
+from ortlab.wire import BlockResult, BrowserFacts, Conditions, Purpose
 
 FEWEST_ROUNDS = 8
 LOWEST_BATTERY_PERCENT = 30.0
@@ -33,6 +33,8 @@ FREQUENCY_SWING = 0.05
 _COOL = frozenset({"none", "nominal"})
 _WITHOUT_VERDICT = frozenset({"shared_process"})
 """Rules whose grade is above none and that take the verdict all the same."""
+_COMPUTERS = frozenset({DeviceKind.HOST, DeviceKind.WEB})
+"""Devices whose blocks may run on a computer, which tells how busy and how fast it is."""
 _ORDER = (Grade.A, Grade.B, Grade.C, Grade.NONE)
 
 
@@ -113,11 +115,25 @@ def _not_from_ort(evidence: Evidence) -> Iterator[Hit]:
             yield arm_id, f"no profile of {arm_id} shows operators that ORT executed"
 
 
+def _threads(evidence: Evidence) -> Iterator[Hit]:
+    for arm_id in evidence.arms:
+        fewer = [
+            browser
+            for browser in _browsers(evidence.run, arm_id)
+            if browser.threads_asked is not None
+            and browser.threads_got is not None
+            and browser.threads_got < browser.threads_asked
+        ]
+        if fewer:
+            asked, got = fewer[0].threads_asked, fewer[0].threads_got
+            yield arm_id, f"{arm_id} asked for {asked} threads and got {got}"
+
+
 # ------------------------------------------------------------------------------ grade C
 
 
 def _build(evidence: Evidence) -> Iterator[Hit]:
-    if evidence.run.experiment.device.kind not in (DeviceKind.ANDROID, DeviceKind.IOS):
+    if evidence.run.experiment.device.kind is DeviceKind.HOST:
         return
     builds = {
         result.runtime.app_build or "unknown"
@@ -165,6 +181,27 @@ def _shared_process(evidence: Evidence) -> Iterator[Hit]:
             yield arm_id, f"{len(shared)} blocks of {arm_id} shared a process with other blocks"
 
 
+def _not_isolated(evidence: Evidence) -> Iterator[Hit]:
+    coarse = [item for item in _browsers(evidence.run) if not item.cross_origin_isolated]
+    if coarse:
+        step_us = max(item.clock_step_ns for item in coarse) / 1000
+        yield None, f"the page was not cross-origin isolated; its clock has steps of {step_us:g} µs"
+
+
+def _software_adapter(evidence: Evidence) -> Iterator[Hit]:
+    for arm_id in evidence.arms:
+        found = [item for item in _browsers(evidence.run, arm_id) if item.adapter_is_fallback]
+        if found:
+            yield arm_id, f"WebGPU of {arm_id} ran on a software adapter ({found[0].adapter})"
+
+
+def _in_background(evidence: Evidence) -> Iterator[Hit]:
+    seen = list(_browsers(evidence.run))
+    hidden = sum(not item.visible for item in seen)
+    if hidden:
+        yield None, f"the page was in the background in {hidden} of {len(seen)} latency blocks"
+
+
 # ------------------------------------------------------------------------------ grade B
 
 
@@ -209,7 +246,7 @@ def _coarse_clock(evidence: Evidence) -> Iterator[Hit]:
 
 
 def _frequency_scaling(evidence: Evidence) -> Iterator[Hit]:
-    if evidence.run.experiment.device.kind is not DeviceKind.HOST:
+    if evidence.run.experiment.device.kind not in _COMPUTERS:
         return
     moments = [m for block in latency_blocks(evidence.run) for m in _moments(block)]
     governors = sorted({m.cpu_governor for m in moments if m.cpu_governor} - {"performance"})
@@ -227,7 +264,7 @@ def _frequency_scaling(evidence: Evidence) -> Iterator[Hit]:
 
 def _busy_core(evidence: Evidence) -> Iterator[Hit]:
     device = evidence.run.experiment.device
-    if device.kind is not DeviceKind.HOST:
+    if device.kind not in _COMPUTERS:
         return
     blocks = list(latency_blocks(evidence.run))
     busy = [
@@ -271,6 +308,12 @@ RULES: tuple[TrustRule, ...] = (
         applies=_not_from_ort,
     ),
     TrustRule(
+        name="fewer_threads_than_asked",
+        grade=Grade.NONE,
+        meaning="Another number of threads ran than the one that was asked for.",
+        applies=_threads,
+    ),
+    TrustRule(
         name="not_a_release_build",
         grade=Grade.C,
         meaning="A debuggable build runs slower, and not evenly so.",
@@ -305,6 +348,24 @@ RULES: tuple[TrustRule, ...] = (
         grade=Grade.C,
         meaning="Blocks in one process are not independent; they support no verdict.",
         applies=_shared_process,
+    ),
+    TrustRule(
+        name="not_isolated",
+        grade=Grade.C,
+        meaning="Without isolation a browser offers no threads and only a coarse clock.",
+        applies=_not_isolated,
+    ),
+    TrustRule(
+        name="software_adapter",
+        grade=Grade.C,
+        meaning="A graphics processor played in software says nothing of a real one.",
+        applies=_software_adapter,
+    ),
+    TrustRule(
+        name="page_in_background",
+        grade=Grade.C,
+        meaning="Browsers slow down what nobody sees.",
+        applies=_in_background,
     ),
     TrustRule(
         name="warm_up_not_converged",
@@ -384,6 +445,12 @@ def _results(run: Run) -> Iterator[BlockResult]:
     for block in run.blocks:
         if block.result is not None:
             yield block.result
+
+
+def _browsers(run: Run, arm_id: str | None = None) -> Iterator[BrowserFacts]:
+    for block in latency_blocks(run, arm_id):
+        if block.result is not None and block.result.browser is not None:
+            yield block.result.browser
 
 
 def _moments(block: Block) -> Iterator[Conditions]:

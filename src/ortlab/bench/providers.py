@@ -15,15 +15,18 @@ from ortlab.wire import ProviderRequest
 
 CPU: Final = "CPUExecutionProvider"
 XNNPACK: Final = "XnnpackExecutionProvider"
+WEBGPU: Final = "WebGpuExecutionProvider"
+WEBNN: Final = "WebNNExecutionProvider"
 
 _NAMES: Final = {
+    "wasm": CPU,  # ORT's CPU kernels, compiled for browsers; the last name of a provider is shown
     "cpu": CPU,
     "xnnpack": XNNPACK,
     "nnapi": "NnapiExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
     "qnn": "QNNExecutionProvider",
-    "webgpu": "WebGpuExecutionProvider",
-    "webnn": "WebNNExecutionProvider",
+    "webgpu": WEBGPU,
+    "webnn": WEBNN,
     "cuda": "CUDAExecutionProvider",
     "dnnl": "DnnlExecutionProvider",
     "acl": "ACLExecutionProvider",

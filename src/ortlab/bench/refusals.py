@@ -71,7 +71,8 @@ def _option_reasons(arm: Arm, source: OpenSource, device: Device) -> Iterator[st
         if provider.name not in source.available_providers:
             listed = ", ".join(eps.short_name(name) for name in source.available_providers)
             name = eps.short_name(provider.name)
-            yield f"{name} is not in this runtime on {device.info.name} (it has {listed})"
+            why = device.info.absent_providers.get(provider.name) or f"it has {listed}"
+            yield f"{name} is not in this runtime on {device.info.name} ({why})"
     yield from _load_reasons(arm, device)
     yield from _replay_reasons(arm, source)
     for key in arm.config_entries:
@@ -88,6 +89,14 @@ def _load_reasons(arm: Arm, device: Device) -> Iterator[str]:
             f"load mode {arm.load_mode} crashes in Python, which runs the host's blocks"
             f" (use {LoadMode.DIRECT_BYTES})"
         )
+    in_browser = device.info.kind is DeviceKind.WEB
+    if in_browser and arm.load_mode in _NEEDS_ORT_FILE:
+        yield (
+            f"load mode {arm.load_mode} is not there in a browser, where bytes are always copied"
+            f" into the memory of WebAssembly (use {LoadMode.BYTES})"
+        )
+    if in_browser and arm.custom_op_library is not None:
+        yield "a browser loads no custom-op library"
 
 
 def _replay_reasons(arm: Arm, source: OpenSource) -> Iterator[str]:

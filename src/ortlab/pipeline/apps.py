@@ -176,7 +176,8 @@ def app_for(device_id: str, targets: Sequence[str]) -> BuiltApp | None:
         message = f"cannot choose an app for {device_id}: both {names} are for {kind}"
         raise UsageError(message, next_step="give one app a platform")
     if not fitting:
-        if apps and not is_virtual(device_id):
+        needs_app = not is_virtual(device_id) and kind is not DeviceKind.WEB
+        if apps and needs_app:
             message = f"cannot use {device_id}: no app that was given is for {kind}"
             raise UsageError(message, next_step=f"give --app the app built for {kind}, too")
         return None

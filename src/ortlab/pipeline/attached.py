@@ -28,7 +28,7 @@ def devices(*, say: Say = lambda _: None) -> tuple[AttachedDevice, ...]:
     Raises:
         DeviceError: This machine cannot run blocks.
     """
-    return (_host(), *_phones(), *_iphones(say))
+    return (_host(), *_browsers(), *_phones(), *_iphones(say))
 
 
 def _host() -> AttachedDevice:
@@ -44,6 +44,27 @@ def _host() -> AttachedDevice:
         ready=True,
         detail=f"{info.os_version}, {info.architecture}, ORT {info.ort_version}",
         info=info,
+    )
+
+
+def _browsers() -> tuple[AttachedDevice, ...]:
+    """Return this machine's Chromium, where it is installed; it is not started for that."""
+    from ortlab.devices.web import DEVICE_ID, attached_browser, missing_for_browser
+    from ortlab.domain import AttachedDevice, DeviceKind
+
+    program = attached_browser()
+    if program is None:
+        return ()
+    missing = missing_for_browser(with_page=False)
+    return (
+        AttachedDevice(
+            device_id=DEVICE_ID,
+            kind=DeviceKind.WEB,
+            name="Chromium",
+            ready=missing is None,
+            detail=program if missing is None else missing[0],
+            next_step="" if missing is None else missing[1],
+        ),
     )
 
 
@@ -118,6 +139,7 @@ def _attached(
 def doctor() -> tuple[Finding, ...]:
     """Return what is there, what is missing, and what installs it; each phone attached included."""
     from ortlab.devices import open_device
+    from ortlab.devices.web import attached_browser
     from ortlab.doctor import examine
     from ortlab.errors import DeviceError
 
@@ -132,6 +154,8 @@ def doctor() -> tuple[Finding, ...]:
         _java_version(),
         _said("xcodebuild", "-version"),
         _said("pod", "--version"),
+        _said("node", "--version"),
+        attached_browser(),
     )
     return (*here, *_phone_findings(), *_iphone_findings())
 

@@ -43,6 +43,8 @@ _CLOSE_S: Final = 4.0
 _GONE: Final = frozenset(
     {SignalKind.CRASHED, SignalKind.PAGE_CLOSED, SignalKind.BROWSER_ENDED},
 )
+_NOISE: Final = ("dbus/", "<launch", "<launched>", "<gracefully", "[vaapi")
+"""Lines of the browser's log that say nothing of a block."""
 _REBUILD: Final = "build the app again; without --app, ortlab builds the page itself"
 
 
@@ -210,9 +212,10 @@ class WebDevice:
         finally:
             self._signals = None
             self._server.remove(mail)
+            # Nothing of a fresh profile is worth an orderly end, and a hung page would delay it.
+            end_browser(profile, self._processes)
             with contextlib.suppress(OrtlabError, BrowserProblemError):
                 self._client.ask("close", deadline_s=_CLOSE_S)
-            end_browser(profile, self._processes)
 
     def _open(self, path: str, profile: Path) -> None:
         try:
@@ -262,8 +265,9 @@ class WebDevice:
         """Return what the browser and its page printed since it was started."""
         with contextlib.suppress(OSError), self._log.open("rb") as log:
             log.seek(self._log_start)
-            printed = log.read(1 << 20).decode("utf-8", "replace")
-            return "\n".join([printed, *self._said])
+            printed = log.read(1 << 20).decode("utf-8", "replace").splitlines()
+            told = [line for line in printed if not any(word in line for word in _NOISE)]
+            return "\n".join([*told, *self._said])
         return "\n".join(self._said)
 
     def _on_event(self, kind: str, words: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import mimetypes
 import shutil
@@ -221,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
             if block is None:
                 self._send(204)
             else:
-                self._send(200, json.dumps({"block": block}).encode(), "application/json")
+                self._send(200, block.encode(), "text/plain; charset=utf-8")
             return
         if path.startswith("/block/"):
             mail, rest = pages.block_of(path)
