@@ -50,7 +50,7 @@ class PhoneMeasure:
         from ortlab.bench import run_experiment
 
         with self._inventory.in_use(lease.phone_id) as device_id:
-            section = replace(spec.bench, device=(device_id,))
+            section = replace(spec.bench_of(cell.model), device=(device_id,))
             with (
                 contextlib.closing(
                     pipeline.open_for(device_id, section, say=recorder.say)

@@ -89,10 +89,17 @@ class Screening:
         return not self.reason and len(self.log_ratios) >= FEWEST_ROUNDS
 
     @property
+    def phone(self) -> str:
+        """Return the phone in words; phones of one kind have one name."""
+        if self.phone_name == self.key.phone_id:
+            return self.phone_name
+        return f"{self.phone_name} ({self.key.phone_id})"
+
+    @property
     def name(self) -> str:
         """Return the cell in words."""
         setting = f" ({self.key.setting})" if self.key.setting else ""
-        return f"{self.model_name}{setting} on {self.phone_name}"
+        return f"{self.model_name}{setting} on {self.phone}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,10 +224,12 @@ def _rerun_spec(spec: JobSpec, job_id: str, phone_id: str, group: Sequence[Scree
     seed = int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:4], "big")
     # The order must not be that of the screening; with the same seed it would be.
     seed += seed == spec.bench.seed
+    models = tuple(screening.key.model for screening in group)
     return replace(
         spec,
         name=f"{spec.name}, rerun on {phone_id}",
-        models=tuple(screening.key.model for screening in group),
+        models=models,
+        bases=tuple(spec.bases[spec.models.index(model)] for model in models if spec.bases),
         bench=replace(spec.bench, seed=seed),
         requirements=replace(spec.requirements, phone_count=1, phone_ids=(phone_id,)),
     )

@@ -160,7 +160,7 @@ def _digest(*texts: str) -> str:
 
 
 def screening_specs(request: NightRequest) -> tuple[tuple[str, JobSpec], ...]:
-    """Return each setting's name with a job, one for each base that models share.
+    """Return each setting's name with its job; each model has its own base.
 
     The same request gives the same names and seeds.
     """
@@ -170,22 +170,17 @@ def screening_specs(request: NightRequest) -> tuple[tuple[str, JobSpec], ...]:
         *(f"{name}\n{to_json(section)}" for name, section in request.settings.items()),
         to_json(request.requirements),
     )
-    models: dict[str, list[str]] = {}
-    for pair in request.pairs:
-        models.setdefault(pair.base, []).append(pair.new)
     specs: list[tuple[str, JobSpec]] = []
-    total = len(models) * len(request.settings)
-    for setting, section in request.settings.items():
-        for base, names in models.items():
-            number = len(specs) + 1
-            seed = int(_digest(asked, str(number))[:8], 16)
-            spec = JobSpec(
-                name=f"{request.name} {asked[:12]}, screening {number} of {total}",
-                models=tuple(names),
-                bench=replace(section, against=(base,), seed=seed),
-                requirements=request.requirements,
-                priority=request.priority,
-                retries=request.retries,
-            )
-            specs.append((setting, spec))
+    for number, (setting, section) in enumerate(request.settings.items(), start=1):
+        part = f" {number} of {len(request.settings)}" if len(request.settings) > 1 else ""
+        spec = JobSpec(
+            name=f"{request.name} {asked[:12]}, screening{part}",
+            models=tuple(pair.new for pair in request.pairs),
+            bases=tuple(pair.base for pair in request.pairs),
+            bench=replace(section, seed=int(_digest(asked, str(number))[:8], 16)),
+            requirements=request.requirements,
+            priority=request.priority,
+            retries=request.retries,
+        )
+        specs.append((setting, spec))
     return tuple(specs)

@@ -179,8 +179,7 @@ def _is_stuck(store: LabStore, job: Job, cells: Sequence[Cell]) -> bool:
     """Whether nothing runs and no phone is left that may take one of the open cells."""
     if any(cell.state is CellState.LEASED for cell in cells):
         return False
-    here = {known.phone.phone_id for known in store.phones() if known.state not in _GONE}
-    phones = [known.phone for known in store.phones() if known.phone.phone_id in here]
+    phones = [known.phone for known in store.phones() if known.state not in _GONE]
     fitting = {one.phone_id for one in phones if not unmet(one, job.spec.requirements)}
     for cell in cells:
         if cell.state is not CellState.OPEN:

@@ -70,7 +70,7 @@ def _try_again(device_id: str, cell: Cell, spec: JobSpec, say: Say) -> int:
     from ortlab.rounds import failure_text
 
     section = replace(
-        spec.bench,
+        spec.bench_of(cell.model),
         device=(device_id,),
         min_rounds=2,
         max_rounds=2,

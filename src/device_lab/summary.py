@@ -5,6 +5,7 @@ Names of models and phones come from others; both forms show what they hold and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -44,15 +45,22 @@ def junit(verdict: NightVerdict, *, complete: bool = False) -> str:
         complete: Whether a cell without a usable result is an error; else it is skipped.
     """
     missing = JUnitStatus.ERROR if complete else JUnitStatus.SKIPPED
+    named = Counter(cell.screening.name for cell in verdict.cells)
     rows = [
         JUnitRow(
-            name=cell.screening.name,
+            name=_case_name(cell, alone=named[cell.screening.name] == 1),
             status=_STATES.get(cell.outcome, missing),
             message=cell.sentence,
         )
         for cell in verdict.cells
     ]
     return junit_document("ortlab lab gate", rows)
+
+
+def _case_name(cell: JudgedCell, *, alone: bool) -> str:
+    """Return a name that no other case has: two directories may hold models of one name."""
+    name = cell.screening.name
+    return name if alone else f"{name}, {cell.screening.key.model}"
 
 
 def markdown(verdict: NightVerdict) -> str:
@@ -84,7 +92,7 @@ def _row(cell: JudgedCell) -> str:
     setting = f" ({key.setting})" if key.setting else ""
     return "| {} | {} | {} | {} | {} |".format(
         escape(cell.screening.model_name + setting),
-        escape(cell.screening.phone_name),
+        escape(cell.screening.phone),
         f"{wording.percent(cell.ratio - 1, signed=True)} %" if cell.ratio is not None else "–",
         f"{p:.2g}" if p is not None else "–",
         escape(cell.sentence.removeprefix(f"{cell.screening.name}: ")),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -129,7 +129,11 @@ class Requirements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
-    """What somebody wants measured; ``retries`` are further attempts after a failed one."""
+    """What somebody wants measured; ``retries`` are further attempts after a failed one.
+
+    ``bases``, if there are any, name for each model what it alone is interleaved with, beside
+    ``bench.against``.
+    """
 
     name: str
     models: tuple[str, ...]
@@ -138,6 +142,14 @@ class JobSpec:
     priority: int = 0
     deadline: datetime | None = None
     retries: int = 2
+    bases: tuple[str, ...] = ()
+
+    def bench_of(self, model: str) -> BenchSection:
+        """Return ``bench`` with what one of the models is interleaved with."""
+        if not self.bases:
+            return self.bench
+        base = self.bases[self.models.index(model)]
+        return replace(self.bench, against=(*self.bench.against, base))
 
     @property
     def digest(self) -> str:

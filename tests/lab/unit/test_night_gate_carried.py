@@ -15,7 +15,7 @@ from device_lab.night_gate import CellOutcome, NightStatus
 from device_lab.night_plan import NightRequest, Pair, gate_section, screening_specs
 from device_lab.nightly import NightAnswer, Waiting, carry_through
 from device_lab.store import LabStore
-from device_lab.values import CellResult, Comparison, JobSpec, LabPhone, Outcome, Requirements
+from device_lab.values import CellResult, Comparison, LabPhone, Outcome, Requirements
 from ortlab.domain import DeviceInfo, DeviceKind
 from ortlab.errors import DeviceError, UsageError
 
@@ -306,23 +306,31 @@ def test_a_night_without_phones_is_refused_at_once(lab: PlayedLab, required: Req
     assert lab.store.jobs() == ()
 
 
-def test_each_base_and_setting_is_a_job_of_two_arms() -> None:
+def test_each_setting_is_a_job_in_which_each_model_has_its_base(lab: PlayedLab) -> None:
     pairs = tuple(
         Pair(new=new, base=base, digest=new)
         for new, base in (("a", "onnxruntime==1.20.0"), ("b", "onnxruntime==1.20.0"), ("c", "d"))
     )
     settings = {f"threads {n}": gate_section(rounds=24, threads=(n,)) for n in (1, 4)}
-    specs: list[tuple[str, JobSpec]] = list(
-        screening_specs(request(pairs=pairs, settings=settings))
-    )
-    assert [(name, spec.models, spec.bench.against) for name, spec in specs] == [
-        ("threads 1", ("a", "b"), ("onnxruntime==1.20.0",)),
-        ("threads 1", ("c",), ("d",)),
-        ("threads 4", ("a", "b"), ("onnxruntime==1.20.0",)),
-        ("threads 4", ("c",), ("d",)),
+    asked = request(pairs=pairs, settings=settings)
+    specs = screening_specs(asked)
+    assert [(name, spec.models, spec.bench.threads) for name, spec in specs] == [
+        ("threads 1", ("a", "b", "c"), (1,)),
+        ("threads 4", ("a", "b", "c"), (4,)),
     ]
-    assert {(s.bench.min_rounds, s.bench.max_rounds) for _, s in specs} == {(24, 24)}
-    assert len({spec.bench.seed for _, spec in specs}) == 4
+    for _, spec in specs:
+        assert spec.bench_of("b").against == ("onnxruntime==1.20.0",)
+        assert spec.bench_of("c").against == ("d",)
+        assert (spec.bench.min_rounds, spec.bench.max_rounds) == (24, 24)
+    assert len({spec.bench.seed for _, spec in specs}) == 2
+
+    lab.effects = {"c": 0.06}
+    answer = carry_through(lab.store, asked, lab.waiting())
+    reruns = [lab.store.job(job_id).spec for job_id in answer.rerun_jobs]
+    assert sum("c" in spec.models for spec in reruns) == 4  # two settings on two phones
+    for spec in reruns:
+        assert spec.bench_of("c").against == ("d",)
+        assert len(spec.bases) == len(spec.models)
 
 
 def test_settings_are_cells_of_their_own(lab: PlayedLab) -> None:

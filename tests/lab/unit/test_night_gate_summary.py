@@ -45,15 +45,32 @@ def test_each_cell_is_a_test_case_with_its_outcome() -> None:
     assert counts == {"tests": "5", "failures": "1", "errors": "1", "skipped": "1"}
     cases = {case.get("name"): [child.tag for child in case] for case in suite}
     assert cases == {
-        "calm (threads 2) on Phone 1": ["system-out"],
-        "slow (threads 2) on Phone 1": ["failure"],
-        "shy (threads 2) on Phone 1": ["system-out"],
-        "open (threads 2) on Phone 1": ["error"],
-        "lost (threads 2) on Phone 1": ["skipped"],
+        "calm (threads 2) on Phone 1 (p1)": ["system-out"],
+        "slow (threads 2) on Phone 1 (p1)": ["failure"],
+        "shy (threads 2) on Phone 1 (p1)": ["system-out"],
+        "open (threads 2) on Phone 1 (p1)": ["error"],
+        "lost (threads 2) on Phone 1 (p1)": ["skipped"],
     }
     failure = suite.find(".//failure")
     assert failure is not None
     assert "slower than its base" in str(failure.text)
+
+
+def test_no_two_test_cases_have_one_name() -> None:
+    cells = [
+        Screening(
+            key=CellKey(model=f"/{release}/reader", setting="", phone_id=phone_id),
+            job_id="job",
+            model_name="reader",
+            phone_name="Phone",
+            log_ratios=SAME,
+        )
+        for release in ("a", "b")
+        for phone_id in ("p1", "p2")
+    ]
+    suite = ET.fromstring(junit(decide_night(cells, {}, limit=0.0))).find("testsuite")
+    assert suite is not None
+    assert len({case.get("name") for case in suite}) == 4
 
 
 def test_a_missing_cell_is_an_error_when_completeness_is_asked() -> None:
@@ -67,7 +84,7 @@ def test_the_summary_tells_the_verdict_the_counts_and_what_stands_out() -> None:
     assert text.startswith("### ortlab lab gate: fail\n")
     assert "| slower | 1 |" in text
     assert "| no slowdown seen | 1 |" in text
-    assert "slow (threads 2) | Phone 1 | +5.1 %" in text
+    assert "slow (threads 2) | Phone 1 (p1) | +5.1 %" in text
     assert "its cable was pulled" in text
     assert text.index("#### slower") < text.index("#### not measured")
     assert "calm" not in text
