@@ -191,7 +191,7 @@ def _shown(value: Any) -> Any:
 
 def _named(value: str) -> str:
     """Return a name short enough for a cell of a table."""
-    return shorten(visible(value), _LONGEST_NAME)
+    return shorten(visible(value), _LONGEST_NAME) or "(no name)"
 
 
 def _brief(value: str) -> str:
