@@ -1,9 +1,8 @@
 import type { InferenceSession } from "onnxruntime-web";
 
-import { availableProviders, startRuntime } from "../sdk/runtime";
+import { startRuntime } from "../sdk/runtime";
 import type { StartedRuntime } from "../sdk/runtime";
-import { adapterFacts, browserFacts, conditions, VisibilityWatch } from "./browser";
-import type { AdapterFacts } from "./browser";
+import { adapterFacts, browserFacts, conditions, noAdapter, VisibilityWatch } from "./browser";
 import { clockName, clockStepNs, durationNs } from "./clock";
 import type { Driver } from "./driver";
 import { failureOf, Refused } from "./failures";
@@ -13,17 +12,16 @@ import { MemoryReader } from "./memory";
 import { takeProfile } from "./profile";
 import type { BlockRequest, BlockResult, MemoryPhase, Stage, Timing } from "./protocol";
 import { answerable, problemOf } from "./request_check";
+import { runtimeFacts, runtimeNames } from "./runtime_facts";
 import {
   checkAvailable,
   checkOutputs,
   readInputs,
   readModel,
-  runtimeNames,
   sessionOptions,
   writeOutputs,
 } from "./sessions";
 
-const runnerVersion = "1";
 const profileName = "profile.json";
 
 /** How a block is run. */
@@ -65,7 +63,7 @@ class Block {
   readonly #memory = new MemoryReader();
   readonly #result: BlockResult;
   readonly #timing: Timing;
-  #adapter: AdapterFacts = { adapter: null, adapter_is_fallback: null };
+  #adapter = noAdapter;
   #runtime: StartedRuntime | null = null;
   #session: InferenceSession | null = null;
   #stage: Stage = "start";
@@ -90,7 +88,7 @@ class Block {
     }
     this.#result.memory.push(...this.#memory.points);
     const threads = {
-      threads_asked: this.#request.session.intra_op_num_threads || null,
+      threads_asked: threadsOf(this.#request),
       threads_got: this.#runtime?.ort.env.wasm.numThreads ?? null,
     };
     const visible = await visibility.end();
@@ -130,27 +128,17 @@ class Block {
   }
 
   async #startRuntime(): Promise<StartedRuntime> {
-    const { providers, session } = this.#request;
+    const { providers } = this.#request;
     const started = performance.now();
-    const runtime = await startRuntime(session.intra_op_num_threads || null);
+    const runtime = await startRuntime(threadsOf(this.#request));
     this.#timing.environment_ns = durationNs(started, performance.now());
     this.#runtime = runtime;
-    const available = (await availableProviders(runtime)).map((name) => runtimeNames[name]);
-    this.#result.runtime = {
-      ort_version: runtime.ort.env.versions.web ?? "",
-      language: "typescript",
-      language_version: __TYPESCRIPT_VERSION__,
-      runner_version: runnerVersion,
-      available_providers: available,
-      build_info: null,
-      shared_process: this.#setting.sharedProcess,
-      app_build: import.meta.env.PROD ? "release" : "debug",
-      debugger_attached: null,
-    };
+    const facts = await runtimeFacts(runtime, this.#setting.sharedProcess);
+    this.#result.runtime = facts;
     if (providers.some(({ name }) => name === runtimeNames.webgpu)) {
       this.#adapter = await adapterFacts();
     }
-    checkAvailable(providers, available);
+    checkAvailable(providers, facts.available_providers);
     return runtime;
   }
 
@@ -273,6 +261,11 @@ class Block {
     await new Promise((resolve) => setTimeout(resolve, settleMs));
     await this.#readMemory("closed");
   }
+}
+
+/** Returns how many threads are asked for; the runtime's own choice is written as 0 or null. */
+function threadsOf({ session }: BlockRequest): number | null {
+  return session.intra_op_num_threads === 0 ? null : session.intra_op_num_threads;
 }
 
 function emptyResult(

@@ -6,19 +6,22 @@ interface Battery {
   readonly charging: boolean;
 }
 
+/** Tests run where there is none. */
+const hasDocument = typeof document !== "undefined";
+
 /** Returns the state of the machine, as far as a page is told. */
 export async function conditions(): Promise<Conditions> {
-  const navigator = globalThis.navigator as { getBattery?: () => Promise<Battery> } | undefined;
-  const battery = (await navigator?.getBattery?.().catch(() => null)) ?? null;
+  const { getBattery } = navigator as { getBattery?: () => Promise<Battery> };
+  const battery = (await getBattery?.call(navigator).catch(() => null)) ?? null;
   return {
-    battery_percent: battery && Math.round(battery.level * 100),
-    charging: battery && battery.charging,
-    foreground: typeof document === "undefined" ? null : isVisible(),
+    battery_percent: battery === null ? null : Math.round(battery.level * 100),
+    charging: battery?.charging ?? null,
+    foreground: hasDocument ? isVisible() : null,
   };
 }
 
 function isVisible(): boolean {
-  return typeof document === "undefined" || document.visibilityState === "visible";
+  return !hasDocument || document.visibilityState === "visible";
 }
 
 /** Notices whether the page is hidden at any time. */
@@ -29,7 +32,7 @@ export class VisibilityWatch {
   };
 
   constructor() {
-    globalThis.document?.addEventListener("visibilitychange", this.#listener);
+    if (hasDocument) document.addEventListener("visibilitychange", this.#listener);
   }
 
   /** Returns whether the page was visible all the time, and stops watching. */
@@ -37,10 +40,13 @@ export class VisibilityWatch {
     // What happened while runs kept the page busy is only told once it is idle.
     await new Promise((resolve) => setTimeout(resolve));
     this.#listener();
-    globalThis.document?.removeEventListener("visibilitychange", this.#listener);
+    if (hasDocument) document.removeEventListener("visibilitychange", this.#listener);
     return this.#wasVisible;
   }
 }
+
+/** Nothing is known of an adapter that nobody asked for. */
+export const noAdapter: AdapterFacts = { adapter: null, adapter_is_fallback: null };
 
 /** WebGPU's adapter in words, and whether it is software. */
 export interface AdapterFacts {
@@ -51,7 +57,7 @@ export interface AdapterFacts {
 /** Returns what is known of WebGPU's adapter. */
 export async function adapterFacts(): Promise<AdapterFacts> {
   const adapter = await gpuAdapter();
-  if (adapter === null) return { adapter: null, adapter_is_fallback: null };
+  if (adapter === null) return noAdapter;
   const { vendor, architecture, device, description } = adapter.info ?? {};
   const words = [vendor, architecture, device, description].filter(Boolean).join(" ");
   return {
@@ -68,11 +74,11 @@ export function browserFacts(
   visible: boolean,
 ): BrowserFacts {
   return {
-    cross_origin_isolated: globalThis.crossOriginIsolated ?? false,
+    cross_origin_isolated: hasDocument && crossOriginIsolated,
     clock_step_ns: stepNs,
     ...threads,
     ...adapter,
     visible,
-    user_agent: globalThis.navigator?.userAgent ?? "",
+    user_agent: navigator.userAgent,
   };
 }

@@ -2,9 +2,12 @@ import { messageOf } from "../sdk/errors";
 import { watchWasmHeap } from "../sdk/wasm_heap";
 import { runBlock } from "./block";
 import { ServedBlock } from "./driver";
+import { introduction } from "./runtime_facts";
 import { watchConsole } from "./profile";
 
 const pollMs = 1000;
+/** A driver that does not answer so often in a row is gone. */
+const mostSilences = 3;
 
 watchConsole();
 watchWasmHeap();
@@ -42,40 +45,35 @@ async function runOne(base: URL): Promise<void> {
 }
 
 async function runMany(base: URL): Promise<void> {
-  await fetch(new URL("hello", base), {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({
-      runner: `${__APP_NAME__} ${__APP_VERSION__}`,
-      user_agent: navigator.userAgent,
-      cross_origin_isolated: crossOriginIsolated,
-    }),
-  });
-  for (;;) {
-    show("Waiting for work …");
-    const path = await nextBlock(base);
-    if (path === null) await pause(pollMs);
-    else await answer(new URL(path, base), performance.now(), true);
+  const body = JSON.stringify(await introduction());
+  const headers = { "Content-Type": "application/json" };
+  const greeted = await fetch(new URL("hello", base), { method: "POST", headers, body });
+  if (!greeted.ok) throw new Error(`this page is not wanted: ${await greeted.text()}`);
+  for (let silences = 0; silences < mostSilences; ) {
+    show(`${__APP_NAME__} ${__APP_VERSION__} is waiting for work. Leave this page in front.`);
+    const response = await fetch(new URL("next", base), { cache: "no-store" }).catch(() => null);
+    if (response?.status === 410) break;
+    silences = response === null ? silences + 1 : 0;
+    if (response?.status === 200) await answer(await pathOf(response, base), performance.now(), true);
+    else await pause(pollMs);
   }
+  show("Done. You can close this page.");
 }
 
-async function nextBlock(base: URL): Promise<string | null> {
-  try {
-    const response = await fetch(new URL("next", base), { cache: "no-store" });
-    const path = response.status === 200 ? (await response.text()).trim() : "";
-    return path === "" ? null : path;
-  } catch {
-    return null; // The driver is away, and may come back.
-  }
+async function pathOf(response: Response, base: URL): Promise<URL> {
+  return onThisServer(new URL((await response.text()).trim(), base));
 }
 
 /** Returns a path that the page's address names, on the page's own server. */
 function addressed(name: string): URL | null {
   const path = new URLSearchParams(location.search).get(name);
   if (path === null) return null;
-  const base = new URL(path.endsWith("/") ? path : `${path}/`, location.href);
-  if (base.origin !== location.origin) throw new Error(`${name} is on another server`);
-  return base;
+  return onThisServer(new URL(path.endsWith("/") ? path : `${path}/`, location.href));
+}
+
+function onThisServer(url: URL): URL {
+  if (url.origin !== location.origin) throw new Error(`${url.origin} is another server`);
+  return url;
 }
 
 async function main(): Promise<void> {

@@ -8,7 +8,7 @@ type Check = (value: unknown, place: string) => string;
 const endOfNumbers = 2 ** 62;
 
 const wrong = (value: unknown, place: string): string =>
-  `${place} cannot be ${JSON.stringify(value) ?? "missing"}`;
+  `${place} cannot be ${JSON.stringify(value)}`;
 
 const when =
   (isRight: (value: unknown) => boolean): Check =>

@@ -7,14 +7,9 @@ import { decodeTensor, encodeTensor } from "../sdk/tensor_files";
 import type { Driver } from "./driver";
 import { Refused } from "./failures";
 import type { BlockRequest, ModelRequest, ProviderRequest, TensorFile } from "./protocol";
+import { runtimeNames } from "./runtime_facts";
 
-/** The runtime's own names of execution providers. */
-export const runtimeNames: Readonly<Record<ProviderName, string>> = {
-  wasm: "CPUExecutionProvider",
-  webgpu: "WebGpuExecutionProvider",
-  webnn: "WebNNExecutionProvider",
-};
-
+/** Names of onnxruntime-web, by the runtime's own. */
 const pageNames = new Map(
   Object.entries(runtimeNames).map(([page, runtime]) => [runtime, page as ProviderName]),
 );

@@ -17,7 +17,7 @@ export function checkInputs(model: ModelDescriptor, tensors: readonly Tensor[]):
   }
   const sizes = new Map(model.states.flatMap((state) => state.dimensions));
   model.inputs.forEach((input, index) => {
-    const given = tensors[index] as Tensor | undefined;
+    const given = tensors[index];
     if (given === undefined) {
       throw new SdkError("invalid-inputs", `The input '${input.name}' is missing`);
     }

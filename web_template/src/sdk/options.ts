@@ -106,21 +106,15 @@ export interface ProviderReport {
 export function chooseProviders(
   options: SessionOptions,
   built: readonly ProviderName[],
-  available: readonly ProviderName[],
+  absent: ReadonlyMap<ProviderName, string>,
 ): { readonly providers: readonly Provider[]; readonly report: ProviderReport } {
   const asked = options.providers ?? built;
-  const missing = asked.map(nameOf).filter((name) => !available.includes(name));
+  const missing = asked.map(nameOf).filter((name) => absent.has(name));
   if (missing.length > 0 && options.providers && !options.allowsMissingProviders) {
-    const message = missing
-      .map((name) =>
-        built.includes(name)
-          ? `${name} is not available: this browser does not offer it`
-          : `${name} is not available: this app does not ship it`,
-      )
-      .join("; ");
-    throw new SdkError("provider-unavailable", `${message}; available: ${available.join(", ")}`);
+    const reasons = missing.map((name) => `${name} is not available: ${absent.get(name) ?? ""}`);
+    throw new SdkError("provider-unavailable", reasons.join("; "));
   }
-  const found = asked.filter((provider) => available.includes(nameOf(provider)));
+  const found = asked.filter((provider) => !absent.has(nameOf(provider)));
   const names = found.map(nameOf);
   return {
     providers: names.includes("wasm") ? found : [...found, "wasm"],

@@ -31,7 +31,7 @@ export function elementTypeOf(type: OrtTensor.Type): ElementType | undefined {
 
 /** Returns a tensor for the runtime; the elements are not copied. */
 export function toOrt(ort: Ort, tensor: Tensor): OrtTensor {
-  return new ort.Tensor(ortTypes[tensor.type], tensor.data as OrtTensor.DataType, tensor.shape);
+  return new ort.Tensor(ortTypes[tensor.type], tensor.data, tensor.shape);
 }
 
 /**

@@ -52,13 +52,19 @@ export async function startRuntime(threads: number | null = null): Promise<Start
   return runtime;
 }
 
+/** Fetches the runtime's API alone, which is small; nothing can be run yet. */
+export async function loadRuntime(): Promise<Runtime> {
+  const { runtime } = await import("../generated/runtime");
+  return runtime;
+}
+
 async function startOnce(threads: number | null): Promise<StartedRuntime> {
   const startedMs = performance.now();
   try {
-    const { runtime } = await import("../generated/runtime");
+    const runtime = await loadRuntime();
     const { env, InferenceSession } = runtime.ort;
     env.logLevel = "error";
-    env.wasm.wasmPaths = { wasm: new URL(runtime.wasmUrl, globalThis.location?.href).href };
+    env.wasm.wasmPaths = { wasm: runtime.wasmUrl };
     if (threads !== null) env.wasm.numThreads = threads;
     // The runtime has no call that starts it, so the smallest model that there is does.
     const session = await InferenceSession.create(smallestModel(), { executionProviders: ["wasm"] });
@@ -72,20 +78,27 @@ async function startOnce(threads: number | null): Promise<StartedRuntime> {
 
 /** Returns those of the build's providers that this browser has. */
 export async function availableProviders(runtime: Runtime): Promise<ProviderName[]> {
-  const checks = runtime.providers.map(async (name) => ((await isThere(name)) ? name : null));
-  const found = (await Promise.all(checks)).filter((name) => name !== null);
+  const absent = await absentProviders(runtime);
+  const found = runtime.providers.filter((name) => !absent.has(name));
   return found.includes("wasm") ? found : [...found, "wasm"];
 }
 
-async function isThere(name: ProviderName): Promise<boolean> {
-  switch (name) {
-    case "wasm":
-      return true;
-    case "webgpu":
-      return (await gpuAdapter()) !== null;
-    case "webnn":
-      return typeof navigator === "object" && "ml" in navigator;
+/** Returns the providers that are not there, with the reason of each. */
+export async function absentProviders(runtime: Runtime): Promise<Map<ProviderName, string>> {
+  const absent = new Map<ProviderName, string>();
+  for (const name of ["webgpu", "webnn"] as const) {
+    const reason = runtime.providers.includes(name)
+      ? await reasonOfAbsence(name)
+      : "this app does not ship it";
+    if (reason !== null) absent.set(name, reason);
   }
+  return absent;
+}
+
+async function reasonOfAbsence(name: "webgpu" | "webnn"): Promise<string | null> {
+  if (name === "webnn") return "ml" in navigator ? null : "this browser has no navigator.ml";
+  if (!("gpu" in navigator)) return "this browser has no navigator.gpu";
+  return (await gpuAdapter()) === null ? "requestAdapter() gave none" : null;
 }
 
 /** The part of WebGPU that is asked here; TypeScript's own library lacks it. */
@@ -102,9 +115,8 @@ export interface GpuAdapter {
 
 /** Returns WebGPU's adapter; null where the browser or the machine has none. */
 export async function gpuAdapter(): Promise<GpuAdapter | null> {
-  const gpu = (globalThis.navigator as { gpu?: { requestAdapter(): Promise<GpuAdapter | null> } })
-    .gpu;
   try {
+    const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<GpuAdapter | null> } };
     return (await gpu?.requestAdapter()) ?? null;
   } catch {
     return null;

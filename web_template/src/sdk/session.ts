@@ -7,7 +7,7 @@ import { CarriedStates } from "./kinds/state";
 import { checkOptions, chooseProviders, chooseVariant, runtimeOptions } from "./options";
 import type { ProviderReport, SessionOptions } from "./options";
 import { fromOrt, ortTypes, toOrt } from "./ort_tensors";
-import { availableProviders, startRuntime } from "./runtime";
+import { absentProviders, startRuntime } from "./runtime";
 import type { StartedRuntime } from "./runtime";
 import type { Tensor } from "./tensors";
 
@@ -74,8 +74,8 @@ export class ModelSession {
       fetchModel(variant, options.signal),
       startRuntime(options.threads ?? null),
     ]);
-    const available = await availableProviders(runtime);
-    const { providers, report } = chooseProviders(options, runtime.providers, available);
+    const absent = await absentProviders(runtime);
+    const { providers, report } = chooseProviders(options, runtime.providers, absent);
     const createdMs = performance.now();
     const session = await createSession(
       descriptor,

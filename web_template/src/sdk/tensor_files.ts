@@ -17,7 +17,7 @@ export function decodeTensor<T extends ElementType>(
   const data =
     type === "string"
       ? decodeTexts(bytes, count)
-      : decodeNumbers(type as Exclude<ElementType, "string">, shape, count, bytes);
+      : decodeNumbers(type, shape, count, bytes);
   const decoded = { type, shape: [...shape], data: data as TensorData[T] };
   checkData(decoded, "the file");
   return decoded;

@@ -153,10 +153,7 @@ export function outputOf<T extends ElementType>(
   return output as Tensor<T>;
 }
 
-function makeData<T extends ElementType>(type: T, count: number): TensorData[T] {
-  const made =
-    type === "string"
-      ? new Array<string>(count).fill("")
-      : new arrays[type as Exclude<ElementType, "string">](count);
-  return made as TensorData[T];
+function makeData<T extends ElementType>(type: T, count: number): TensorData[T];
+function makeData(type: ElementType, count: number): TensorData[ElementType] {
+  return type === "string" ? new Array<string>(count).fill("") : new arrays[type](count);
 }

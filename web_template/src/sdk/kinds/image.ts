@@ -1,7 +1,7 @@
 import { SdkError } from "../errors";
 import { toHalf } from "../half";
 import { arrays } from "../tensors";
-import type { Tensor, TensorData } from "../tensors";
+import type { Tensor } from "../tensors";
 import { checkPicture } from "./picture";
 import type { Picture } from "./picture";
 import { placed } from "./placement";
@@ -51,8 +51,8 @@ export function pictureTensor<T extends ChannelType>(
   const isPlanar = format.layout === "nchw";
   const shape = isPlanar ? [1, channels, height, width] : [1, height, width, channels];
   const elements = new arrays[type](width * height * channels);
-  write(picture, format, channels, elements as Uint8Array | Uint16Array | Float32Array);
-  return { type, shape, data: elements as TensorData[T] };
+  write(picture, format, channels, elements);
+  return { type, shape, data: elements };
 }
 
 function write(
