@@ -16,6 +16,7 @@ from ortlab.build.bundles import (
     is_ios_project,
     read_bundle,
 )
+from ortlab.build.pages import built_page, is_page, is_web_project, read_page
 from ortlab.domain import AppPlatform, BuiltApp
 from ortlab.errors import ToolchainError, UsageError
 
@@ -29,7 +30,7 @@ def find_app(target: Path, *, module: str = "bench") -> BuiltApp:
     """Find an app of any platform.
 
     An APK, a directory of an APK with its splits, an `.app` or `.ipa`, a directory or Xcode
-    archive with one, or a project that was built.
+    archive with one, the directory of a page, or a project that was built.
 
     Args:
         target: Where to look.
@@ -46,24 +47,29 @@ def find_app(target: Path, *, module: str = "bench") -> BuiltApp:
     if not target.is_dir():
         message = f"cannot find an app at {target}: there is no such file or directory"
         raise UsageError(message, next_step="ortlab build PROJECT")
-    if is_android_project(target) or is_ios_project(target):
+    if is_android_project(target) or is_ios_project(target) or is_web_project(target):
         return _built_app(target, module)
+    if is_page(target):
+        return read_page(target)
     if apks := sorted(target.glob("*.apk")):
         return read_apk(apks)
     bundles = bundles_in(target)
     if len(bundles) == 1:
         return read_bundle(bundles[0])
-    what = "it is no project, and no APK is in it, nor an .app or .ipa"
+    what = "it is no project and no page, and no APK is in it, nor an .app or .ipa"
     if bundles:
         what = f"there are several: {', '.join(path.name for path in bundles)}"
     message = f"cannot find an app in {target}: {what}"
     raise UsageError(
         message,
-        next_step="name an APK, a directory of one with its splits, an .app or .ipa, or a project",
+        next_step="name an APK, a directory of one with its splits, an .app or .ipa, a page, or a"
+        " project",
     )
 
 
 def _built_app(project: Path, module: str) -> BuiltApp:
+    if is_web_project(project):
+        return _page_of(project)
     for variant in VARIANTS:
         if is_android_project(project):
             if files := built_files(project, module, variant):
@@ -72,6 +78,14 @@ def _built_app(project: Path, module: str) -> BuiltApp:
             return read_bundle(bundle)
     message = f"cannot find an app in {project}: the module {module} was not built"
     raise UsageError(message, next_step=f"ortlab build {project} --module {module}")
+
+
+def _page_of(project: Path) -> BuiltApp:
+    page = built_page(project)
+    if page is None:
+        message = f"cannot find an app in {project}: it was not built"
+        raise UsageError(message, next_step=f"ortlab build {project}")
+    return read_page(page)
 
 
 def is_android_project(directory: Path) -> bool:

@@ -99,6 +99,12 @@ def build(*, project: Path, module: str, variant: str, deadline_s: float, as_jso
         render.show_json(app)
         return 0
     show_app(app)
+    if app.platform is AppPlatform.WEB:
+        page = app.files[0]
+        render.say(f"next: npm run serve in {project.absolute()}, and open the address it names;")
+        render.say(f"or copy {page} to a web server that sends the headers README.md names;")
+        render.say(f"or ortlab bench PREPARED --device web --app {project}")
+        return 0
     option = " --module bench" if module == "bench" else ""
     device = "UDID" if app.platform is AppPlatform.IOS else "SERIAL"
     deploy_it = f"ortlab deploy {project}{option} --device {device}"
@@ -132,6 +138,9 @@ def show_app(app: BuiltApp) -> None:
     for path in app.files:
         render.say(str(path))
     kind = "debuggable" if app.debuggable else "release"
+    if app.platform is AppPlatform.WEB:
+        render.say(f"{kind}, sha256 {app.sha256[:16]}")
+        return
     if app.platform is AppPlatform.IOS:
         signed = "signed" if app.signed else "not signed"
         render.say(f"{signed}, iOS {app.minimum_os or 'any'} or later")

@@ -108,20 +108,25 @@ def _newest_analysis(section: AppSection, prepared: PreparedModel, base: Path) -
 
 
 def build(project: Path, *, module: str, variant: str, deadline_s: float, say: Say) -> BuiltApp:
-    """Build a generated project, of either platform.
+    """Build a generated project, of any platform.
 
     Raises:
         UsageError: There is no project.
         ToolchainError: The build failed; the message gives the cause and the next step.
     """
-    from ortlab.build import build_android, build_ios, is_android_project, is_ios_project
+    from ortlab import build as builders
     from ortlab.process import SystemProcesses
 
-    if not is_android_project(project) and not is_ios_project(project):
+    if builders.is_web_project(project):
+        build_project = builders.build_web
+    elif builders.is_ios_project(project):
+        build_project = builders.build_ios
+    elif builders.is_android_project(project):
+        build_project = builders.build_android
+    else:
         message = f"cannot build {project}: there is no generated project"
-        step = f"ortlab generate PREPARED --android {project}, or --ios {project}"
+        step = f"ortlab generate PREPARED --android {project}, or --ios or --web {project}"
         raise UsageError(message, next_step=step)
-    build_project = build_ios if is_ios_project(project) else build_android
     return build_project(
         project,
         module=module,
@@ -151,10 +156,24 @@ def deploy(target: Path, device_id: str, *, module: str, start: bool, say: Say) 
     from ortlab.devices import open_phone
 
     app = find_app(target, module=module)
+    _refuse_page(app)
     check_fits(app, device_id, launch=start)
     with closing(open_phone(device_id, state_directory=state_directory(), say=say)) as phone:
         phone.deploy(app, start=start)
     return app
+
+
+def _refuse_page(app: BuiltApp) -> None:
+    from ortlab.domain import AppPlatform
+
+    if app.platform is AppPlatform.WEB:
+        page = app.files[0]
+        message = (
+            f"cannot deploy {page}: a page is not installed but put on a web server, which is"
+            " yours; it must send the two headers that the project's README.md names"
+        )
+        step = f"copy {page} there; to try it here: node {page.parent / 'serve.mjs'}"
+        raise UsageError(message, next_step=step)
 
 
 def app_for(device_id: str, targets: Sequence[str]) -> BuiltApp | None:
