@@ -360,6 +360,13 @@ class LabStore:
                 return
             after = getattr(chunk[-1], upkeep.EXPORTED[table])
 
+    def block_sizes(self) -> dict[str, tuple[int, int]]:
+        """Return for each cell that has blocks how many, and the bytes of their lines.
+
+        It reads every block, so it takes its time in a large store.
+        """
+        return self._database.read(lambda run: upkeep.block_sizes(run, run.dialect))
+
     def delete_blocks(self, cell_id: str) -> int:
         """Delete the blocks and experiments of a cell that is over; its result stays.
 

@@ -144,6 +144,16 @@ def chunk_of(run: Run, table: str, after: object | None, size: int) -> list[Any]
     )
 
 
+def block_sizes(run: Run, dialect: str) -> dict[str, tuple[int, int]]:
+    """Return for each cell that has blocks how many, and the bytes of their lines."""
+    size = "octet_length(line)" if dialect == "postgresql" else "length(CAST(line AS BLOB))"
+    rows = run(
+        f"SELECT cell_id, count(*) AS blocks, sum({size}) AS size FROM blocks"  # noqa: S608
+        " GROUP BY cell_id"
+    )
+    return {row.cell_id: (int(row.blocks), int(row.size)) for row in rows}
+
+
 def delete_blocks(run: Run, cell_id: str) -> int:
     """Delete the blocks and experiments of a cell that is over; its result stays."""
     row = run.first(
