@@ -109,6 +109,9 @@ def pair_up(new: Sequence[str], against: Sequence[str]) -> tuple[Pair, ...]:
     else:
         message = f"cannot compare {len(new)} model(s) with {len(against)}: each needs its base"
         raise UsageError(message, next_step="ortlab lab gate NEW… --against BASE, once for each")
+    if same := [path for path, base in pairs if path == base]:
+        message = f"cannot compare {same[0]} with itself"
+        raise UsageError(message, next_step="prepare the base into a directory of its own")
     if twice := [text for text, count in Counter(n for n, _ in pairs).items() if count > 1]:
         message = f"cannot gate {twice[0]}: it is named twice"
         raise UsageError(message)

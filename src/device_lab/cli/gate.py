@@ -45,7 +45,7 @@ def gate(
     max_slowdown: Annotated[
         str, typer.Option("--max-slowdown", help="The slowdown that is allowed: 2% or 0.02.")
     ] = "2%",
-    rounds: Annotated[int, typer.Option(help="Of each experiment, fixed.", min=8)] = 24,
+    rounds: Annotated[int, typer.Option(help="Of each experiment, fixed.", min=8, max=10_000)] = 24,
     name: Annotated[
         str, typer.Option(help="Of the night; another name measures the same things again.")
     ] = "gate",
@@ -58,7 +58,9 @@ def gate(
     app_: Annotated[
         list[str] | None, typer.Option("--app", help="Benchmark app for phones, one a platform.")
     ] = None,
-    block_s: Annotated[float, typer.Option(help="Least time of a block.", min=0.01)] = 2.0,
+    block_s: Annotated[
+        float, typer.Option(help="Least time of a block.", min=0.05, max=3600)
+    ] = 2.0,
     phones: Annotated[
         int, typer.Option(help="Distinct phones for each model; 0 takes all that fit.", min=0)
     ] = 0,
@@ -335,7 +337,7 @@ def _show_history(history: "History", nights: int) -> None:
         render.show_table(
             f"{history.model_name}, {history.arm}, on {history.phone_name}{virtual};"
             f" against {segment.control_label} ({segment.control[:8]})",
-            ("night", "ratio", "band from earlier nights", "where", "rounds", "trust"),
+            ("night", "ratio", "band (nights)", "where", "rounds", "trust"),
             [_night_row(night) for night in _newest(segment, nights)],
             right=(1, 4),
         )
@@ -353,7 +355,7 @@ def _night_row(night: "Night") -> tuple[str, ...]:
         str(night.night),
         f"{night.ratio:.3f}",
         f"{band.low:.3f} to {band.high:.3f} ({band.nights})" if band else "–",
-        str(night.place),
+        str(night.place).removesuffix(" the band").removesuffix(" than"),
         str(night.rounds),
         ", ".join(night.trust),
     )
