@@ -75,6 +75,11 @@ class ShownWebDevice:
         """What the person opens."""
         return self._server.url(f"/bench.html?batch={self._batch.path}")
 
+    @property
+    def port(self) -> int:
+        """Where the page is served on the loopback address."""
+        return self._server.port
+
     @cached_property
     def info(self) -> DeviceInfo:
         """The browser as its page tells; nothing else is known of the machine under it.
@@ -149,7 +154,7 @@ class ShownWebDevice:
 
     @cached_property
     def _hello(self) -> Hello:
-        port = self._server.port
+        port = self.port
         self._say(f"open {self.address} in the browser to measure, and leave it in front")
         self._say(f"for an Android phone on a cable, first: adb reverse tcp:{port} tcp:{port}")
         try:

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -287,15 +287,11 @@ class WebDevice:
 
 
 def _filled(told: Conditions | None, machine: Conditions) -> Conditions:
-    """Return what the page tells of the moment, and the machine where the page does not."""
-    if told is None:
-        return machine
-    known = {
-        field.name: value
-        for field in fields(told)
-        if (value := getattr(told, field.name)) not in (None, ())
-    }
-    return replace(machine, **known)
+    """Return the machine's state with what only the page knows.
+
+    A browser on a machine without a battery says that it is full, so it is not asked for that.
+    """
+    return replace(machine, foreground=told.foreground if told is not None else None)
 
 
 def _check_started(result: BlockResult) -> None:

@@ -167,6 +167,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _SOCKET_S
+    disable_nagle_algorithm = True  # a small answer would wait 40 ms for the page's system
     server: _Server
     server_version = "ortlab"
     sys_version = ""
