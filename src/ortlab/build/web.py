@@ -1,4 +1,4 @@
-"""npm, driven: packages as the lock names them, live progress, kept logs, and a page or a reason."""
+"""npm, driven: packages as the lock names them, live progress, kept logs, a page or a reason."""
 
 from __future__ import annotations
 
@@ -141,16 +141,15 @@ def _npm(what: str, processes: Processes) -> str:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         missing = "Node.js" if node is None else "npm"
-        raise ToolchainError(f"{what}: there is no {missing}", next_step=_TOOLS_STEP)
+        message = f"{what}: there is no {missing}"
+        raise ToolchainError(message, next_step=_TOOLS_STEP)
     done = processes.run(Command(arguments=(node, "--version"), deadline_s=_NODE_S))
     found = re.match(r"v(\d+)\.[\d.]+", done.stdout.strip())
     if found is None:
         message = f"{what}: {node} does not say which Node.js it is"
         raise ToolchainError(message, next_step=_TOOLS_STEP)
     if int(found[1]) < LEAST_NODE:
-        message = (
-            f"{what}: it needs Node.js {LEAST_NODE}, and {node} is {found[0].removeprefix('v')}"
-        )
+        message = f"{what}: it needs Node.js {LEAST_NODE}, and {node} is {found[0][1:]}"
         raise ToolchainError(message, next_step=_TOOLS_STEP)
     return npm
 
