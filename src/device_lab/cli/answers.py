@@ -3,6 +3,7 @@
 Annotations are real ones here, not postponed: Typer would evaluate each string at every start.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,12 +13,17 @@ Store = Annotated[
     str | None,
     typer.Option("--store", help="The store's URL; else ORTLAB_LAB_STORE, lab.toml, a file."),
 ]
-_PANEL = "Answers"
+_ANSWERS = "Answers"
+_UPKEEP = "Upkeep"
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(rich_help_panel=_PANEL)(serve)
+    app.command(rich_help_panel=_ANSWERS)(serve)
+    app.command(rich_help_panel=_ANSWERS)(export)
+    app.command(rich_help_panel=_UPKEEP)(check)
+    app.command(rich_help_panel=_UPKEEP)(backup)
+    app.command(rich_help_panel=_UPKEEP)(prune)
 
 
 def serve(
@@ -33,39 +39,103 @@ def serve(
         bool, typer.Option("--new-token", help="Replace the token; old cookies open nothing.")
     ] = False,
     store: Store = None,
-) -> None:
-    """Show the lab as a small page: queue, phones, verdicts, histories. It only shows.
+) -> int:
+    """Show the lab as a small page: queue, phones, verdicts, histories. It takes nothing.
 
-    Example: ortlab lab serve, then open the address that it prints.
+    Only who has the token sees it. The address with the token is printed when the token is made,
+    and whenever a person starts the page in a terminal.
+
+    [bold]Examples[/bold]
+
+      ortlab lab serve
+
+      ortlab lab serve --listen 0.0.0.0 --name lab.example   # behind a proxy with TLS
+
+      curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8471/api/overview
     """
-    import datetime as dt
+    given = dict(locals())
+    from device_lab.cli import answer_commands
 
-    from device_lab import serve as page
-    from device_lab.serve.access import is_loopback
-    from device_lab.settings import lab_directory, open_store
-    from ortlab.cli import render
+    return answer_commands.serve(**given)
 
-    token = page.page_token(lab_directory(), new=new_token)
-    settings = page.PageSettings(address=listen, port=port, names=tuple(name or ()))
 
-    def ready(address: str) -> None:
-        # What is kept in a journal opens nothing: an address with the token is for a person.
-        if render.console().is_terminal or token.is_new:
-            print(token.address(address), flush=True)
-        else:
-            print(address, flush=True)
-            render.note(f"the token is in {token.path}")
-        if not is_loopback(listen):
-            render.note("the token crosses the network in the clear: put TLS before this page")
+def export(
+    directory: Annotated[Path, typer.Argument(help="A new directory.", show_default=False)],
+    store: Store = None,
+    as_json: AsJson = False,
+) -> int:
+    """Write everything in the store to Parquet files, while the lab goes on.
 
-    opened = open_store(store)
-    try:
-        page.serve(
-            opened,
-            token,
-            settings,
-            clock=lambda: dt.datetime.now(dt.UTC),
-            ready=ready,
-        )
-    finally:
-        opened.close()
+    [bold]Example[/bold]
+
+      ortlab lab export lab-2026-11
+    """
+    given = dict(locals())
+    from device_lab.cli import answer_commands
+
+    return answer_commands.export(**given)
+
+
+def check(store: Store = None, as_json: AsJson = False) -> int:
+    """Check that the store is sound; exit code 9 if it is not.
+
+    [bold]Example[/bold]
+
+      ortlab lab check
+    """
+    given = dict(locals())
+    from device_lab.cli import answer_commands
+
+    return answer_commands.check(**given)
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="A new file.", show_default=False)],
+    store: Store = None,
+    as_json: AsJson = False,
+) -> int:
+    """Copy an SQLite store to one file, while the lab goes on; for PostgreSQL, use pg_dump.
+
+    The copy opens as a store: ortlab lab status --store sqlite:///COPY
+
+    [bold]Example[/bold]
+
+      ortlab lab backup lab-2026-11-21.db
+    """
+    given = dict(locals())
+    from device_lab.cli import answer_commands
+
+    return answer_commands.backup(**given)
+
+
+def prune(
+    older_than: Annotated[
+        str | None, typer.Option(help="Jobs in which nothing happened for so long: 90d, 12w.")
+    ] = None,
+    keep_bytes: Annotated[
+        str | None, typer.Option(help="Blocks, oldest first, until so much stays: 10GB, 500MB.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+    ] = False,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Then give SQLite's free space back to the disk.")
+    ] = False,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> int:
+    """Remove what nobody needs, by age and size, and say what it is. Baselines never go.
+
+    A baseline is the newest result of its model, phone and control arm, and whatever a gate named
+    as one. By age whole jobs go; by size only blocks do, so that histories stay.
+
+    [bold]Examples[/bold]
+
+      ortlab lab prune --older-than 90d --dry-run
+
+      ortlab lab prune --older-than 90d --keep-bytes 10GB --compact
+    """
+    given = dict(locals())
+    from device_lab.cli import answer_commands
+
+    return answer_commands.prune(**given)
