@@ -34,7 +34,7 @@ from device_lab.values import (
     PhoneState,
 )
 from ortlab.domain import Verdict
-from ortlab.errors import DeviceError
+from ortlab.errors import DeviceError, StorageError
 
 if TYPE_CHECKING:
     from device_lab.store import LabStore
@@ -141,46 +141,81 @@ def carry_through(store: LabStore, request: NightRequest, waiting: Waiting) -> N
 def _wait(
     store: LabStore, jobs: Iterable[Job], most_hours: float, what: str, waiting: Waiting
 ) -> None:
-    """Return when no cell is open any more.
+    """Return when no cell is open any more; a store that is restarted is asked again.
 
-    A job is cancelled when its time is over, or when for a while no phone was left for its cells.
+    Raises:
+        StorageError: The store did not answer for a while.
     """
-    left, over = list(jobs), Counter[CellState]()
-    stuck_since: dict[str, datetime] = {}
+    watched = _Watched(store, jobs, most_hours)
+    answered_at = waiting.clock()
     while True:
         now = waiting.clock()
-        states = Counter[CellState]()
-        for job in list(left):
-            cells = store.cells(job.job_id)
-            own = Counter(cell.state for cell in cells)
-            if all(state in _OVER for state in own):
-                left.remove(job)
-                over += own
-                continue
-            states += own
-            since = stuck_since.setdefault(job.job_id, now)
-            if not _is_stuck(store, job, cells):
-                del stuck_since[job.job_id]
-                since = now
-            too_long = now >= job.submitted_at + timedelta(hours=most_hours)
-            if too_long or (now - since).total_seconds() >= _PATIENCE_S:
-                store.cancel(job.job_id, now)
-                store.expire(now)
-        states += over
-        done = sum(states[state] for state in _OVER)
-        told = f"{what}: {done} of {states.total()} cells{_more(states)}"
-        waiting.say(told + (_silence(store, now) if left else ""))
-        if not left:
-            return
+        try:
+            states, note = watched.look(now)
+        except StorageError as error:
+            if (now - answered_at).total_seconds() >= _PATIENCE_S:
+                raise
+            waiting.say(f"{what}: trying again: {error.message}")
+        else:
+            answered_at = now
+            done = sum(states[state] for state in _OVER)
+            waiting.say(f"{what}: {done} of {states.total()} cells{_more(states)}{note}")
+            if done == states.total():
+                return
         waiting.pause(POLL_S)
 
 
-def _is_stuck(store: LabStore, job: Job, cells: Sequence[Cell]) -> bool:
+class _Watched:
+    """Jobs that are waited for: what is open is cancelled when its time is over.
+
+    That is also when for a while no phone was left for it, though the lab has others.
+    """
+
+    def __init__(self, store: LabStore, jobs: Iterable[Job], most_hours: float) -> None:
+        self._store = store
+        self._left = list(jobs)
+        self._most = timedelta(hours=most_hours)
+        self._over = Counter[CellState]()
+        self._stuck_since: dict[str, datetime] = {}
+
+    def look(self, now: datetime) -> tuple[Counter[CellState], str]:
+        """Return the cells by state, and what is wrong with the lab, if anything."""
+        known = self._store.phones() if self._left else ()
+        seen_at = max((one.phone.seen_at for one in known), default=now)
+        silent = (now - seen_at).total_seconds() >= _SILENCE_S
+        here = [one.phone for one in known if one.state not in _GONE]
+        states = Counter[CellState]()
+        for job in list(self._left):
+            cells = self._store.cells(job.job_id)
+            own = Counter(cell.state for cell in cells)
+            if all(state in _OVER for state in own):
+                self._left.remove(job)
+                self._over += own
+                continue
+            states += own
+            stuck = not silent and _is_stuck(job, cells, here)
+            if self._is_too_late(job, now, stuck=stuck):
+                self._store.cancel(job.job_id, now)
+                self._store.expire(now)
+        note = f"; {_SILENT.format(seen_at)}" if silent and self._left else ""
+        return states + self._over, note
+
+    def _is_too_late(self, job: Job, now: datetime, *, stuck: bool) -> bool:
+        if not stuck:
+            self._stuck_since.pop(job.job_id, None)
+            return now >= job.submitted_at + self._most
+        since = self._stuck_since.setdefault(job.job_id, now)
+        return (now - since).total_seconds() >= _PATIENCE_S or now >= job.submitted_at + self._most
+
+
+_SILENT: Final = "no phone was seen since {:%H:%M} UTC: is an agent running (ortlab lab agent)?"
+
+
+def _is_stuck(job: Job, cells: Sequence[Cell], here: Sequence[LabPhone]) -> bool:
     """Whether nothing runs and no phone is left that may take one of the open cells."""
     if any(cell.state is CellState.LEASED for cell in cells):
         return False
-    phones = [known.phone for known in store.phones() if known.state not in _GONE]
-    fitting = {one.phone_id for one in phones if not unmet(one, job.spec.requirements)}
+    fitting = {phone.phone_id for phone in here if not unmet(phone, job.spec.requirements)}
     for cell in cells:
         if cell.state is not CellState.OPEN:
             continue
@@ -194,13 +229,6 @@ def _more(states: Mapping[CellState, int]) -> str:
     running, failed = states.get(CellState.LEASED, 0), states.get(CellState.FAILED, 0)
     parts = [f"{running} running"] * bool(running) + [f"{failed} failed"] * bool(failed)
     return "".join(f", {part}" for part in parts)
-
-
-def _silence(store: LabStore, now: datetime) -> str:
-    seen = max((known.phone.seen_at for known in store.phones()), default=None)
-    if seen is None or (now - seen).total_seconds() < _SILENCE_S:
-        return ""
-    return f"; no phone was seen since {seen:%H:%M} UTC: is an agent running (ortlab lab agent)?"
 
 
 # ------------------------------------------------------------------------------ what came of it
@@ -281,9 +309,10 @@ def _outcome(
 
 
 def _why_no_result(store: LabStore, cell: Cell) -> str:
-    if cell.state is CellState.CANCELLED:
-        return "it was cancelled before it was measured"
     attempts = store.attempts(cell_id=cell.cell_id)
     failed = [one for one in attempts if one.outcome in (Outcome.FAILED, Outcome.EXPIRED)]
     last = max(failed, key=lambda one: one.token, default=None)
-    return (last.reason if last else None) or "no result was recorded"
+    why = (last.reason if last else None) or ""
+    if cell.state is CellState.CANCELLED:
+        return "it was cancelled before it was measured" + (f"; before that: {why}" * bool(why))
+    return why or "no result was recorded"

@@ -17,7 +17,7 @@ from device_lab.nightly import NightAnswer, Waiting, carry_through
 from device_lab.store import LabStore
 from device_lab.values import CellResult, Comparison, LabPhone, Outcome, Requirements
 from ortlab.domain import DeviceInfo, DeviceKind
-from ortlab.errors import DeviceError, UsageError
+from ortlab.errors import DeviceError, StorageError, UsageError
 
 START = datetime(2026, 11, 21, 22, tzinfo=UTC)
 
@@ -284,6 +284,43 @@ def test_cells_whose_phone_is_gone_for_good_do_not_hold_the_night_up(lab: Played
     found = outcomes(answer)
     assert len(found) == 4
     assert list(found.values()).count(CellOutcome.NOT_MEASURED) >= 1
+
+
+def test_a_lab_that_is_down_for_hours_keeps_its_jobs(lab: PlayedLab) -> None:
+    waiting = lab.waiting()
+    lab.works = False
+
+    def come_back(duration_s: float) -> None:
+        lab.works = lab.now - START > timedelta(hours=5)
+        lab.store.expire(lab.now)  # as another host's agent does: these phones are absent now
+        waiting.pause(duration_s)
+
+    answer = carry_through(lab.store, request("calm"), replace(waiting, pause=come_back))
+    assert answer.verdict.status is NightStatus.PASS
+    assert not answer.verdict.of(CellOutcome.NOT_MEASURED)
+
+
+def test_a_store_that_is_restarted_is_asked_again(
+    lab: PlayedLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, cells = 0, lab.store.cells
+
+    def now_and_then(job_id: str | None = None) -> Any:
+        nonlocal asked
+        asked += 1
+        if asked < 4:
+            message = "cannot use the lab's store: the server is starting up"
+            raise StorageError(message)
+        return cells(job_id)
+
+    monkeypatch.setattr(lab.store, "cells", now_and_then)
+    answer = carry_through(lab.store, request("calm"), lab.waiting())
+    assert answer.verdict.status is NightStatus.PASS
+    assert any("trying again" in line for line in lab.told)
+
+    monkeypatch.setattr(lab.store, "cells", lambda _: (_ for _ in ()).throw(StorageError("gone")))
+    with pytest.raises(StorageError, match="gone"):
+        carry_through(lab.store, request("calm", name="other"), lab.waiting())
 
 
 def test_phones_are_counted_when_the_night_begins(lab: PlayedLab) -> None:
