@@ -85,7 +85,7 @@ class Transaction:
             )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting(Generic[Answer]):
     """An operation of a thread that waits for its commit."""
 
@@ -93,6 +93,7 @@ class _Waiting(Generic[Answer]):
     answers: list[Answer] = field(default_factory=list)
     error: BaseException | None = None
     settled: bool = False
+    turn: threading.Event = field(default_factory=threading.Event)
 
 
 class Database:
@@ -111,7 +112,7 @@ class Database:
         self._url = _parsed(url)
         self._queue: list[_Waiting[Any]] = []
         self._queue_lock = threading.Lock()
-        self._leader = threading.Lock()
+        self._led = False
         self._engine = self._opened()
         try:
             self._migrate()
@@ -148,35 +149,73 @@ class Database:
         waiting = _Waiting(operation)
         with self._queue_lock:
             self._queue.append(waiting)
-        with self._leader:
-            if not waiting.settled:
-                self._serve(waiting)
+            leads, self._led = not self._led, True
+        if not leads:
+            try:
+                # A lock of all in place of each one's own signal would let a thread that is
+                # served take it again before the others learn that they are served, too.
+                waiting.turn.wait()
+            except BaseException:
+                self._give_up(waiting)
+                raise
+        if not waiting.settled:
+            self._serve()
         if waiting.error is not None:
             raise waiting.error
         return waiting.answers[-1]
 
-    def _serve(self, own: _Waiting[Any]) -> None:
-        """Carry out what waits, own among it; the thread that gets here first serves all."""
-        while not own.settled:
-            with self._queue_lock:
-                batch = self._queue[:_MAX_SHARED]
-                del self._queue[:_MAX_SHARED]
-            try:
-                if len(batch) == 1 or not self._together(batch):
-                    for one in batch:
-                        self._alone(one)
-            except BaseException:
-                # Such as Ctrl-C: the others must not wait for ever, nor take it for a success.
+    def _serve(self) -> None:
+        """Carry out what waits, and let another thread carry out what came meanwhile."""
+        batch: list[_Waiting[Any]] = []
+        try:
+            if not self._together(batch):
                 for one in batch:
-                    if not one.settled:
-                        one.error = StorageError("cannot use the lab's store: it was interrupted")
-                        one.settled = True
-                raise
+                    self._alone(one)
+        except BaseException:
+            # Such as Ctrl-C: the others must not wait for ever, nor take it for a success.
+            for one in batch or self._taken():
+                if not one.settled:
+                    one.error = StorageError("cannot use the lab's store: it was interrupted")
+                    one.settled = True
+                    one.turn.set()
+            raise
+        finally:
+            for one in batch:
+                one.turn.set()
+            with self._queue_lock:
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Let the first that waits serve, while the queue is held."""
+        self._led = bool(self._queue)
+        if self._queue:
+            self._queue[0].turn.set()
+
+    def _give_up(self, waiting: _Waiting[Any]) -> None:
+        """Take back an operation that nobody has begun."""
+        with self._queue_lock:
+            if waiting in self._queue:
+                self._queue.remove(waiting)
+                if waiting.turn.is_set():
+                    self._hand_over()
+
+    def _taken(self) -> list[_Waiting[Any]]:
+        """Take what waits out of the queue."""
+        with self._queue_lock:
+            batch = self._queue[:_MAX_SHARED]
+            del self._queue[:_MAX_SHARED]
+        return batch
 
     def _together(self, batch: list[_Waiting[Any]]) -> bool:
-        """Carry out a batch in one transaction; False, and nothing done, if one spoils it."""
+        """Fill the batch with what waits and carry it out in one transaction.
+
+        Returns:
+            False, and nothing is done, if one of several spoils it.
+        """
         try:
             with self._transaction() as run:
+                # Only now: while other processes held the lock, more have come.
+                batch += self._taken()
                 for one in batch:
                     before = run.write_count
                     try:
@@ -185,11 +224,16 @@ class Database:
                         if run.write_count != before:
                             raise
                         one.error = error
-        except Exception:
+        except Exception as error:
+            if len(batch) > 1:
+                for one in batch:
+                    one.answers.clear()
+                    one.error = None
+                return False
+            # One alone, or the transaction did not even begin: it would for none of them.
+            batch += self._taken() if not batch else []
             for one in batch:
-                one.answers.clear()
-                one.error = None
-            return False
+                one.error = error
         for one in batch:
             one.settled = True
         return True
