@@ -17,7 +17,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final
 
@@ -124,16 +124,17 @@ class PeriodComparison:
     sentence: str
 
 
-def night_of(at: datetime) -> date:
-    """Return the day on which a night began: from noon to noon, UTC."""
-    return (at.astimezone(UTC) - timedelta(hours=12)).date()
+def night_of(at: datetime, zone: tzinfo = UTC) -> date:
+    """Return the day on which a night began: it goes from noon to noon in a zone."""
+    return (at.astimezone(zone) - timedelta(hours=12)).date()
 
 
-def histories(results: Iterable[CellResult]) -> tuple[History, ...]:
+def histories(results: Iterable[CellResult], *, zone: tzinfo = UTC) -> tuple[History, ...]:
     """Return the history of every arm of every model on every phone, by their names.
 
     Args:
         results: In any order; what stands in them twice counts once.
+        zone: In which a night goes from noon to noon.
     """
     found: dict[tuple[str, str, str], list[tuple[CellResult, Comparison]]] = defaultdict(list)
     seen: set[str] = set()
@@ -144,7 +145,7 @@ def histories(results: Iterable[CellResult]) -> tuple[History, ...]:
         for comparison in result.comparisons:
             key = (result.model_name, result.phone_id, comparison.arm)
             found[key].append((result, comparison))
-    return tuple(_history(found[key]) for key in sorted(found))
+    return tuple(_history(found[key], zone) for key in sorted(found))
 
 
 def compare_periods(
@@ -205,12 +206,12 @@ def _period_sentence(found: Effect, counts: Sequence[int], history: History) -> 
     return f"{what}: no difference seen, {figures}"
 
 
-def _history(found: Sequence[tuple[CellResult, Comparison]]) -> History:
+def _history(found: Sequence[tuple[CellResult, Comparison]], zone: tzinfo) -> History:
     usable = [(result, comparison) for result, comparison in found if _usable(result, comparison)]
     by_control: dict[str, list[tuple[CellResult, Comparison]]] = defaultdict(list)
     for result, comparison in usable:
         by_control[result.control].append((result, comparison))
-    segments = tuple(_segment(items) for items in by_control.values())
+    segments = tuple(_segment(items, zone) for items in by_control.values())
     last, comparison = found[-1]
     history = History(
         model_name=last.model_name,
@@ -231,10 +232,10 @@ def _usable(result: CellResult, comparison: Comparison) -> bool:
     return supported and len(comparison.log_ratios) > 1
 
 
-def _segment(items: Sequence[tuple[CellResult, Comparison]]) -> Segment:
+def _segment(items: Sequence[tuple[CellResult, Comparison]], zone: tzinfo) -> Segment:
     by_night: dict[date, list[tuple[CellResult, Comparison]]] = defaultdict(list)
     for result, comparison in items:
-        by_night[night_of(result.finished_at)].append((result, comparison))
+        by_night[night_of(result.finished_at, zone)].append((result, comparison))
     nights: list[Night] = []
     logs: list[float] = []
     for day in sorted(by_night):

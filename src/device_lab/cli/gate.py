@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from device_lab.history import History, Night, Segment
     from device_lab.night_plan import NightRequest
     from device_lab.nightly import NightAnswer
@@ -147,6 +149,9 @@ def history(
         str | None, typer.Option(help="Compare these nights: 2026-10-01..2026-10-31.")
     ] = None,
     later: Annotated[str | None, typer.Option(help="With these.")] = None,
+    zone: Annotated[
+        str, typer.Option(help="In which a night goes from noon to noon: Europe/Berlin.")
+    ] = "UTC",
     store: Store = None,
     as_json: AsJson = False,
 ) -> int:
@@ -171,10 +176,10 @@ def history(
         message = "cannot compare periods: give both --earlier and --later"
         raise UsageError(message)
     periods = [_period(text) for text in (earlier, later) if text is not None]
+    where_noon_is = _zone(zone)
     with contextlib.closing(open_store(store)) as opened:
-        found = histories(
-            opened.results(model_name=model, phone_id=phone, limit=1_000_000, newest_first=True)
-        )
+        results = opened.results(model_name=model, phone_id=phone, limit=1_000_000)
+    found = histories(results, zone=where_noon_is)
     if not found:
         where = f" on {phone}" if phone else ""
         message = f"cannot show the history of {model}{where}: the lab has no result of it"
@@ -260,6 +265,19 @@ def _period(text: str) -> Any:
     except ValueError as error:
         message = f"cannot read the period {text!r}"
         raise UsageError(message, next_step="write it as 2026-10-01..2026-10-31") from error
+
+
+def _zone(name: str) -> "tzinfo":
+    from datetime import UTC
+    from zoneinfo import ZoneInfo
+
+    from ortlab.errors import UsageError
+
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (LookupError, ValueError, OSError) as error:
+        message = f"cannot use --zone {name!r}: this machine knows no such time zone"
+        raise UsageError(message, next_step="name one such as Europe/Berlin, or UTC") from error
 
 
 # ------------------------------------------------------------------------------ the night

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -75,6 +75,15 @@ def only(results: list[CellResult]) -> History:
 )
 def test_a_night_ends_at_noon(at: datetime, night: date) -> None:
     assert night_of(at) == night
+
+
+def test_a_night_ends_at_noon_where_the_lab_is() -> None:
+    pacific = timezone(timedelta(hours=-8))
+    evening = make_result(0, 0.02, finished_at=datetime(2026, 11, 22, 5, tzinfo=UTC))
+    morning = make_result(1, 0.04, finished_at=datetime(2026, 11, 22, 14, tzinfo=UTC))
+    (history,) = histories([evening, morning], zone=pacific)
+    assert [night.night for night in history.segments[0].nights] == [date(2026, 11, 21)]
+    assert len(only([evening, morning]).segments[0].nights) == 2
 
 
 def test_experiments_of_one_night_are_one_value() -> None:

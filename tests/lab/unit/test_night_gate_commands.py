@@ -199,6 +199,7 @@ def test_periods_are_compared_with_nights_as_units(
     assert len(history["segments"][0]["nights"]) == 7
     assert run([*command, *earlier]) == 2
     assert run([*command, "--earlier", "yesterday", *later]) == 2
+    assert run([*command, "--zone", "../../etc/passwd"]) == 2
 
 
 def test_a_model_without_results_is_told(
