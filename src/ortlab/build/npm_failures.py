@@ -112,8 +112,9 @@ _RULES: Final = (
         "npm login, or mend the registry and its token in .npmrc",
     ),
     rule(
-        r"npm error 404[^\n]*requested resource '(?P<what>[^']+)'|npm error code (?:E404|ETARGET)",
-        "the registry has no {what}",
+        r"npm error 404[^\n]*requested resource '(?P<what>[^']+)'"
+        r"|npm error notarget No matching version found for (?P<other>\S+)\.",
+        "the registry has no {what}{other}",
         "check the registry (npm config get registry), or choose another version in package.json",
     ),
     rule(
@@ -134,7 +135,8 @@ _RULES: Final = (
     ),
     # the machine
     rule(
-        r"EACCES: permission denied, \w+ '(?P<path>[^']+)'|npm error code (?:EACCES|EPERM|EROFS)",
+        r"(?:EACCES: permission denied|EPERM: operation not permitted|EROFS: read-only file system),"
+        r" \w+ '(?P<path>[^']+)'",
         "{path} may not be written",
         "give yourself the right to write in the project, without running npm as root",
     ),

@@ -10,12 +10,11 @@ from typing import Final
 from ortlab.scaffold.sdk_names import PRINTABLE, lower_camel_case, utf16_units
 
 KEYWORDS: Final = frozenset({
-    "any", "arguments", "as", "async", "await", "break", "case", "catch", "class", "const",
-    "continue", "debugger", "default", "delete", "do", "else", "enum", "eval", "export", "extends",
-    "false", "finally", "for", "from", "function", "get", "if", "implements", "import", "in",
-    "instanceof", "interface", "let", "new", "null", "of", "package", "private", "protected",
-    "public", "return", "set", "static", "super", "switch", "this", "throw", "true", "try",
-    "typeof", "undefined", "var", "void", "while", "with", "yield",
+    "arguments", "await", "break", "case", "catch", "class", "const", "continue", "debugger",
+    "default", "delete", "do", "else", "enum", "eval", "export", "extends", "false", "finally",
+    "for", "function", "if", "implements", "import", "in", "instanceof", "interface", "let", "new",
+    "null", "package", "private", "protected", "public", "return", "static", "super", "switch",
+    "this", "throw", "true", "try", "typeof", "undefined", "var", "void", "while", "with", "yield",
 })  # fmt: skip
 """Words that cannot, or should not, be properties; source: ECMAScript's grammar, strict mode."""
 
@@ -29,7 +28,7 @@ def string_literal(text: str) -> str:
     Nothing in it can end a script that it is copied into: `</` and `<!` do not stand there.
     """
     units = utf16_units(text)
-    followers = [*units[1:], ""]
+    followers = [*units, ""][1:]
     escaped = (_escaped(unit, after) for unit, after in zip(units, followers, strict=True))
     return '"' + "".join(escaped) + '"'
 
