@@ -135,8 +135,7 @@ _RULES: Final = (
     ),
     # the machine
     rule(
-        r"(?:EACCES: permission denied|EPERM: operation not permitted|EROFS: read-only file system),"
-        r" \w+ '(?P<path>[^']+)'",
+        r"(?:EACCES|EPERM|EROFS): [\w -]+, \w+ '(?P<path>[^']+)'",
         "{path} may not be written",
         "give yourself the right to write in the project, without running npm as root",
     ),

@@ -14,7 +14,7 @@ from ortlab.errors import ToolchainError
 SETTINGS: Final = "app.json"
 DIST: Final = "dist"
 INDEX: Final = "index.html"
-SERVER: Final = "serve.mjs"
+BENCH: Final = "bench.html"
 
 _CONFIGURATION: Final = "vite.config.ts"
 _CHUNK_BYTES: Final = 1 << 20
@@ -35,7 +35,7 @@ def is_web_project(directory: Path) -> bool:
 def is_page(directory: Path) -> bool:
     """Whether a directory holds what a build of a web project made."""
     return (
-        (directory / INDEX).is_file()
+        any((directory / name).is_file() for name in (BENCH, INDEX))
         and not is_web_project(directory)
         and next(directory.rglob("*.wasm"), None) is not None
     )
@@ -44,11 +44,11 @@ def is_page(directory: Path) -> bool:
 def built_page(project: Path) -> Path | None:
     """Return the page that a build of a project made; None where there is none."""
     directory = project / DIST
-    return directory.absolute() if (directory / INDEX).is_file() else None
+    return directory.absolute() if is_page(directory) else None
 
 
 def read_page(directory: Path) -> BuiltApp:
-    """Read a page: all files of a directory.
+    """Read a page: all files of a directory, that of the bench page first.
 
     What it is called stands in its `app.json`, else in that of the project that it is in.
 
@@ -65,13 +65,14 @@ def read_page(directory: Path) -> BuiltApp:
     except OSError as error:
         message = f"cannot read the page {directory}: {error.strerror or error}"
         raise ToolchainError(message, next_step="ortlab build PROJECT") from error
-    if directory / INDEX not in files:
-        message = f"cannot read the page {directory}: it has no {INDEX}"
+    first = next((directory / name for name in (BENCH, INDEX) if directory / name in files), None)
+    if first is None:
+        message = f"cannot read the page {directory}: it has no {INDEX} and no {BENCH}"
         raise ToolchainError(message, next_step="ortlab build PROJECT")
     settings = _settings_of(directory)
     return BuiltApp(
         platform=AppPlatform.WEB,
-        files=(directory,),
+        files=(first, *(path for path in files if path != first)),
         sha256=sha256,
         application_id=str(settings.get("id") or "web"),
         version_code=_number(settings.get("versionCode")),

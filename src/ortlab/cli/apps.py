@@ -100,7 +100,7 @@ def build(*, project: Path, module: str, variant: str, deadline_s: float, as_jso
         return 0
     show_app(app)
     if app.platform is AppPlatform.WEB:
-        page = app.files[0]
+        page = app.files[0].parent
         render.say(f"next: npm run serve in {project.absolute()}, and open the address it names;")
         render.say(f"or copy {page} to a web server that sends the headers README.md names;")
         render.say(f"or ortlab bench PREPARED --device web --app {project}")
@@ -135,10 +135,11 @@ def show_app(app: BuiltApp) -> None:
         ],
         right=(1,),
     )
-    for path in app.files:
+    web = app.platform is AppPlatform.WEB
+    for path in (app.files[0].parent,) if web else app.files:
         render.say(str(path))
     kind = "debuggable" if app.debuggable else "release"
-    if app.platform is AppPlatform.WEB:
+    if web:
         render.say(f"{kind}, sha256 {app.sha256[:16]}")
         return
     if app.platform is AppPlatform.IOS:

@@ -187,8 +187,8 @@ class BuiltApp:
 
     Attributes:
         platform: What it is for.
-        files: The APK with its splits, the `.ipa` or `.app`, or the directory of a page; absolute,
-            the base first.
+        files: The APK with its splits, the `.ipa` or `.app`, or all files of a page; absolute, the
+            base (of a page `bench.html` if it has one) first.
         sha256: Over the files, in order.
         application_id: As the package says.
         version_code: As the package says.

@@ -167,7 +167,7 @@ def _refuse_page(app: BuiltApp) -> None:
     from ortlab.domain import AppPlatform
 
     if app.platform is AppPlatform.WEB:
-        page = app.files[0]
+        page = app.files[0].parent
         message = (
             f"cannot deploy {page}: a page is not installed but put on a web server, which is"
             " yours; it must send the two headers that the project's README.md names"
