@@ -71,8 +71,10 @@ def compact(url: str) -> tuple[int, int]:
     """
     source = _file_of(url)
     try:
-        before = source.stat().st_size
         with contextlib.closing(sqlite3.connect(source, timeout=_BUSY_S)) as connection:
+            # What still stands in the write-ahead log is part of neither size.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            before = source.stat().st_size
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return before, source.stat().st_size
