@@ -1,12 +1,15 @@
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 import { versionMajorMinor } from "typescript";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 interface AppSettings {
   readonly name: string;
+  readonly id: string;
   readonly version: string;
+  readonly versionCode: number;
   readonly serviceWorker: boolean;
 }
 
@@ -27,6 +30,7 @@ export default defineConfig({
     __APP_VERSION__: JSON.stringify(app.version),
     __TYPESCRIPT_VERSION__: JSON.stringify(versionMajorMinor),
   },
+  plugins: [titles(), appFile(), filesForTests()],
   server: { headers: isolation },
   preview: { headers: isolation },
   // The runtime comes as it is: bundling it anew for development would lose its files.
@@ -54,3 +58,38 @@ export default defineConfig({
     environment: "node",
   },
 });
+
+/** Gives the pages the app's name. */
+function titles(): Plugin {
+  const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+  const title = app.name.replace(/[&<>]/g, (character) => escapes[character] ?? "");
+  return {
+    name: "titles",
+    transformIndexHtml: () => [{ tag: "title", children: title, injectTo: "head" }],
+  };
+}
+
+/** Ships what the app is, beside the pages. */
+function appFile(): Plugin {
+  return {
+    name: "app-file",
+    apply: "build",
+    generateBundle() {
+      const { name, id, version, versionCode } = app;
+      const source = JSON.stringify({ name, id, version, versionCode }, null, 2) + "\n";
+      this.emitFile({ type: "asset", fileName: "app.json", source });
+    },
+  };
+}
+
+/** Tests run without a server: see `test/setup.ts`. */
+function filesForTests(): Plugin {
+  return {
+    name: "files-for-tests",
+    enforce: "pre",
+    load: (id) =>
+      process.env["VITEST"] && id.endsWith(".wasm?url")
+        ? `export default ${JSON.stringify(`http://disk.test${pathToFileURL(id.slice(0, -4)).pathname}`)}`
+        : null,
+  };
+}

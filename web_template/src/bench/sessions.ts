@@ -6,7 +6,7 @@ import type { Ort, ProviderName } from "../sdk/runtime";
 import { decodeTensor, encodeTensor } from "../sdk/tensor_files";
 import type { Driver } from "./driver";
 import { Refused } from "./failures";
-import type { BlockRequest, ModelRequest, ProviderRequest, TensorFile } from "./protocol";
+import type { BlockRequest, FailureKind, ModelRequest, ProviderRequest, TensorFile } from "./protocol";
 import { runtimeNames } from "./runtime_facts";
 
 /** Names of onnxruntime-web, by the runtime's own. */
@@ -46,16 +46,24 @@ export async function readInputs(
     if (sha256 !== null && (await sha256Of(bytes)) !== sha256) {
       throw new Refused("invalid_input", `${name}: it was changed since the request was made`);
     }
+    if (name === "__proto__") {
+      throw new Refused("unsupported", `${name}: JavaScript keeps this name for itself`);
+    }
     if (type === "bfloat16") {
       throw new Refused("unsupported", `${name}: onnxruntime-web has no tensors of bfloat16`);
     }
-    try {
-      feeds[name] = toOrt(ort, decodeTensor(type, shape, bytes));
-    } catch (error) {
-      throw new Refused("invalid_input", `${name}: ${messageOf(error)}`);
-    }
+    const tensor = refusing("invalid_input", name, () => decodeTensor(type, shape, bytes));
+    feeds[name] = refusing("unsupported", name, () => toOrt(ort, tensor));
   }
   return feeds;
+}
+
+function refusing<T>(kind: FailureKind, name: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw new Refused(kind, `${name}: ${messageOf(error)}`);
+  }
 }
 
 /** Fetches the model and checks that it is the one that is meant. */

@@ -29,9 +29,21 @@ export function elementTypeOf(type: OrtTensor.Type): ElementType | undefined {
   return ours.get(type);
 }
 
-/** Returns a tensor for the runtime; the elements are not copied. */
+/**
+ * Returns a tensor for the runtime; the elements are not copied.
+ *
+ * @throws SdkError `invalid-elements`: a text would not arrive as it is.
+ */
 export function toOrt(ort: Ort, tensor: Tensor): OrtTensor {
+  if (tensor.type === "string") (tensor.data as string[]).forEach(checkText);
   return new ort.Tensor(ortTypes[tensor.type], tensor.data, tensor.shape);
+}
+
+/** onnxruntime-web cuts a text at its first U+0000, and has no UTF-8 for half a character. */
+function checkText(text: string): void {
+  if (!text.includes("\0") && !/\p{Surrogate}/u.test(text)) return;
+  const message = `The runtime cannot take the text ${JSON.stringify(text.slice(0, 80))}`;
+  throw new SdkError("invalid-elements", message);
 }
 
 /**

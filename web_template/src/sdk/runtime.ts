@@ -32,18 +32,12 @@ let started: Promise<StartedRuntime> | undefined;
  * Fetches and starts the runtime, once in a page.
  *
  * @param threads Of the WebAssembly; null leaves it to the runtime.
- * @throws SdkError `runtime-not-found`: it cannot be fetched or started; a later call tries anew.
+ * @throws SdkError `runtime-not-found`: it cannot be fetched or started; the page has to be loaded
+ *   anew, as onnxruntime-web tries only once.
  *   `invalid-options`: it was started with another number of threads.
  */
 export async function startRuntime(threads: number | null = null): Promise<StartedRuntime> {
-  if (started === undefined) {
-    const start = startOnce(threads);
-    started = start;
-    start.catch(() => {
-      started = undefined;
-    });
-  }
-  const runtime = await started;
+  const runtime = await (started ??= startOnce(threads));
   if (threads !== null && threads !== runtime.threadsAsked) {
     const before = runtime.threadsAsked ?? "its own choice of";
     const message = `The runtime was started with ${before} threads; this page cannot change that`;

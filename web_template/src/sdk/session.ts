@@ -11,6 +11,8 @@ import { absentProviders, startRuntime } from "./runtime";
 import type { StartedRuntime } from "./runtime";
 import type { Tensor } from "./tensors";
 
+type Feeds = Readonly<Record<string, OnnxValue>>;
+
 /** What is loaded by what, and how long that took. */
 export interface SessionReport {
   readonly variant: ModelVariant;
@@ -110,7 +112,7 @@ export class ModelSession {
   async run(tensors: readonly Tensor[]): Promise<readonly Tensor[]> {
     const session = this.#idleSession();
     checkInputs(this.descriptor, tensors);
-    const running = this.#runOnce(session, tensors);
+    const running = this.#runOnce(session, this.#feeds(tensors));
     this.#running = running;
     try {
       return await running;
@@ -147,14 +149,17 @@ export class ModelSession {
     return this.#session;
   }
 
-  async #runOnce(session: InferenceSession, given: readonly Tensor[]): Promise<readonly Tensor[]> {
-    const { name, inputs, outputs } = this.descriptor;
+  #feeds(given: readonly Tensor[]): Feeds {
     const feeds: Record<string, OnnxValue> = {};
-    const tensors = [...given, ...this.#states.tensors];
-    const names = [...inputs.map((input) => input.name), ...this.#states.inputNames];
-    tensors.forEach((tensor, index) => {
+    const names = [...this.descriptor.inputs.map(({ name }) => name), ...this.#states.inputNames];
+    [...given, ...this.#states.tensors].forEach((tensor, index) => {
       feeds[names[index] ?? ""] = toOrt(this.#runtime.ort, tensor);
     });
+    return feeds;
+  }
+
+  async #runOnce(session: InferenceSession, feeds: Feeds): Promise<readonly Tensor[]> {
+    const { name, outputs } = this.descriptor;
     let results: InferenceSession.ReturnType;
     try {
       results = await session.run(feeds);
