@@ -19,15 +19,21 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "real")]
 
-from ortlab.domain import AppPlatform, AppSpec, ShippedStyles, TargetPlatform  # noqa: E402
+from ortlab.domain import (  # noqa: E402
+    AppPlatform,
+    AppSpec,
+    ShippedStyles,
+    TargetPlatform,
+    WebProvider,
+)
 from ortlab.prepare import PrepareOptions, load_prepared, prepare_models  # noqa: E402
-from ortlab.scaffold import generate_android, generate_ios  # noqa: E402
+from ortlab.scaffold import generate_android, generate_ios, generate_web  # noqa: E402
 
 DATA = ROOT / "tests" / "data"
 GOLDEN = DATA / "golden_android"
 LISTING = "files.txt"
 PREPARED = "prepared"
-ANDROID, IOS = AppPlatform.ANDROID, AppPlatform.IOS
+ANDROID, IOS, WEB = AppPlatform.ANDROID, AppPlatform.IOS, AppPlatform.WEB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,11 @@ PLATFORMS = {
         generate=generate_ios,
         kept=("Sources/ModelSDK/Generated/", "App.xcconfig"),
         shown=(".swift", ".xcconfig"),
+    ),
+    WEB: Platform(
+        generate=generate_web,
+        kept=("src/generated/", "app.json"),
+        shown=(".ts", ".json"),
     ),
 }
 
@@ -80,6 +91,13 @@ def specs(platform: AppPlatform = ANDROID) -> Mapping[str, AppSpec]:
     }
     if platform is ANDROID:
         return android
+    if platform is WEB:
+        both = (WebProvider.WEBGPU, WebProvider.WASM)
+        return {
+            "digits": replace(android["digits"], name="Tom's </title><script>alert(1)// $1 🐙"),
+            "counter": replace(android["counter"], ort_package=None, service_worker=True),
+            "product": replace(android["product"], web_providers=both),
+        }
     hostile = ' \u202egnp.exe // $(HOME) ${X}[sdk=*] = "a;\\'
     return {
         "digits": replace(android["digits"], team_id="A1B2C3D4E5"),
