@@ -1,17 +1,33 @@
 """The store's promises, on a real SQLite file and a real PostgreSQL server."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from conftest import find_postgres
+from device_lab.planning import ReadinessLimits, choose_cell
 from device_lab.store import LabStore
-from device_lab.values import CellState, JobSpec, LabPhone, Outcome, Requirements
+from device_lab.values import (
+    Cell,
+    CellResult,
+    CellState,
+    Comparison,
+    JobSpec,
+    LabPhone,
+    Lease,
+    LeaseOverError,
+    Outcome,
+    PhoneState,
+    Requirements,
+)
 from lab.postgres import server, with_new_database
 from ortlab.domain import DeviceInfo, DeviceKind
-from ortlab.errors import StorageError
+from ortlab.errors import StorageError, UsageError
 
 pytestmark = pytest.mark.real
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -112,3 +128,448 @@ def test_a_quarantined_phone_gets_nothing_until_released(store: LabStore) -> Non
     assert store.claim("h", "a", NOW) is None
     store.release_phone("a", NOW)
     assert store.claim("h", "a", NOW) is not None
+
+
+def make_result(cell: Cell, phone_id: str = "a", **changes: object) -> CellResult:
+    result = CellResult(
+        cell_id=cell.cell_id,
+        job_id=cell.job_id,
+        model=cell.model,
+        model_name="reader",
+        phone_id=phone_id,
+        phone_name="Phone",
+        virtual=True,
+        finished_at=NOW,
+        control="c" * 64,
+        control_label="base",
+        trust="good",
+        comparisons=(
+            Comparison(
+                arm="new",
+                baseline="base",
+                ratio=1.02,
+                low=1.01,
+                high=1.03,
+                verdict="slower",
+                sentence="new is slower",
+                log_ratios=(0.01, float("inf")),
+            ),
+        ),
+        sentences=("a sentence",),
+    )
+    return replace(result, **changes)  # type: ignore[arg-type]
+
+
+def claimed(store: LabStore, phone_id: str, now: datetime = NOW) -> Lease:
+    lease = store.claim("h", phone_id, now)
+    assert lease is not None
+    return lease
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def seen_at(now: datetime, *phone_ids: str) -> list[LabPhone]:
+    return [replace(make_phone(one), seen_at=now) for one in phone_ids]
+
+
+def state_of(store: LabStore, phone_id: str) -> PhoneState:
+    return next(one.state for one in store.phones() if one.phone.phone_id == phone_id)
+
+
+def kinds(store: LabStore) -> list[str]:
+    return [event.kind for event in reversed(store.events(limit=10_000))]
+
+
+def test_a_lease_ends_at_its_time_even_before_anybody_notes_it(store: LabStore) -> None:
+    store.submit(SPEC, NOW)
+    lease = store.claim("h", "a", NOW, duration_s=60)
+    assert lease is not None
+    lease = store.renew(lease, at(59), duration_s=60)
+    store.record_block(lease, "1", "{}", at(118))
+    for late in (
+        lambda: store.record_block(lease, "2", "{}", at(119)),
+        lambda: store.renew(lease, at(119)),
+        lambda: store.begin_experiment(lease, "{}", at(119)),
+        lambda: store.finish(lease, Outcome.DONE, at(119)),
+    ):
+        with pytest.raises(LeaseOverError) as caught:
+            late()
+        assert caught.value.reason is Outcome.EXPIRED
+    assert store.attempts()[0].outcome is None
+
+
+def test_a_claim_ends_the_overdue_lease_of_its_own_phone(store: LabStore) -> None:
+    store.submit(SPEC, NOW)
+    old = claimed(store, "a")
+    store.see_phones("host", seen_at(at(120), "a", "b"), at(120))
+    new = claimed(store, "a", at(120))
+    assert new.token > old.token
+    assert store.attempts(cell_id=old.cell_id)[-1].outcome is Outcome.EXPIRED
+    assert store.cell(old.cell_id).failed_attempts == 1
+
+
+def test_leases_that_expire_use_up_the_retries_but_not_the_phone(store: LabStore) -> None:
+    store.submit(replace(SPEC, requirements=Requirements(), retries=3), NOW)
+    for round_number in range(4):
+        now = at(200 * round_number)
+        store.see_phones("host", seen_at(now, "a", "b"), now)
+        lease = claimed(store, "a", now)
+        assert store.expire(now + timedelta(seconds=120)) == (lease,)
+    (cell,) = store.cells()
+    assert cell.state is CellState.FAILED
+    assert state_of(store, "a") is not PhoneState.QUARANTINED
+    assert "was not heard of" in (store.attempts()[0].reason or "")
+    assert kinds(store)[-2:] == ["cell-failed", "job-done"]
+
+
+def test_a_block_with_another_content_is_refused_and_the_first_one_stays(store: LabStore) -> None:
+    store.submit(SPEC, NOW)
+    lease = claimed(store, "a")
+    store.record_block(lease, "1", '{"a": 1}', NOW)
+    with pytest.raises(StorageError, match="another content") as caught:
+        store.record_block(lease, "1", '{"a": 2}', NOW)
+    assert not isinstance(caught.value, LeaseOverError)
+    assert [block.line for block in store.blocks(lease.cell_id)] == ['{"a": 1}']
+
+
+def test_a_token_that_was_never_given_for_that_cell_is_refused(store: LabStore) -> None:
+    store.submit(SPEC, NOW)
+    first, second = claimed(store, "a"), claimed(store, "b")
+    for forged in (
+        replace(first, token=first.token + 1000),
+        replace(first, token=second.token),
+        replace(first, phone_id="b"),
+        replace(first, cell_id=second.cell_id),
+    ):
+        with pytest.raises(StorageError):
+            store.record_block(forged, "1", "{}", NOW)
+        with pytest.raises(StorageError):
+            store.finish(forged, Outcome.DONE, NOW)
+    assert not store.blocks(first.cell_id)
+    assert not store.blocks(second.cell_id)
+
+
+def test_blocks_come_back_in_the_order_in_which_they_came(store: LabStore) -> None:
+    store.submit(SPEC, NOW)
+    lease = claimed(store, "a")
+    names = ["z", "10", "2", "ä\u2028'%s:x"]
+    for name in names:
+        store.record_block(lease, name, f"line of {name} % :y", NOW)
+    found = store.blocks(lease.cell_id, "a")
+    assert [block.block_id for block in found] == names
+    assert [block.line for block in found] == [f"line of {name} % :y" for name in names]
+    assert store.blocks(lease.cell_id, "b") == ()
+
+
+def test_the_first_experiment_of_a_cell_on_a_phone_stays(store: LabStore) -> None:
+    store.submit(SPEC, NOW)
+    lease = claimed(store, "a")
+    assert store.experiment(lease.cell_id, "a") is None
+    assert store.begin_experiment(lease, "first", NOW) == "first"
+    assert store.begin_experiment(lease, "second", NOW) == "first"
+    assert store.experiment(lease.cell_id, "a") == "first"
+
+
+def test_a_cell_that_was_begun_goes_back_to_its_phone(store: LabStore) -> None:
+    store.submit(replace(SPEC, requirements=Requirements()), NOW)
+    lease = claimed(store, "a")
+    store.record_block(lease, "1", "{}", NOW)
+    store.finish(lease, Outcome.RELEASED, NOW)
+    assert store.cell(lease.cell_id).home_phone_id == "a"
+    assert store.open_cells()[0].home_phone_id == "a"
+    assert store.claim("h", "b", NOW) is None
+    assert store.claim("h", "b", NOW, cell_id=lease.cell_id) is None
+    assert claimed(store, "a").cell_id == lease.cell_id
+
+
+def test_a_begun_cell_goes_before_fresh_ones_of_its_job(store: LabStore) -> None:
+    store.submit(replace(SPEC, models=("m", "n"), requirements=Requirements()), NOW)
+    first, second = claimed(store, "a"), claimed(store, "b")
+    store.record_block(second, "1", "{}", NOW)
+    store.finish(first, Outcome.RELEASED, NOW)
+    store.finish(second, Outcome.RELEASED, NOW)
+    assert claimed(store, "b").cell_id == second.cell_id
+
+
+@pytest.mark.parametrize("end", ["quarantine", "absence", "another system"])
+def test_a_begun_cell_is_taken_up_anew_when_its_phone_is_gone(store: LabStore, end: str) -> None:
+    store.submit(replace(SPEC, requirements=Requirements()), NOW)
+    lease = claimed(store, "a")
+    store.record_block(lease, "1", "{}", NOW)
+    store.finish(lease, Outcome.RELEASED, NOW)
+    now = NOW
+    if end == "quarantine":
+        store.quarantine("a", "faults", NOW)
+    elif end == "another system":
+        phone = make_phone("a")
+        newer = replace(phone, info=replace(phone.info, os_version="Android 15"))
+        store.see_phones("host", [newer, make_phone("b")], NOW)
+    else:
+        store.see_phones("host", seen_at(at(10), "b"), at(10))
+        store.expire(at(609))
+        assert store.open_cells()[0].home_phone_id == "a"
+        now = at(610)
+        store.see_phones("host", seen_at(now, "b"), now)
+        store.expire(now)
+    new = claimed(store, "b", now)
+    assert new.cell_id == lease.cell_id
+    store.record_block(new, "1", "other content", now)
+    assert {block.phone_id for block in store.blocks(lease.cell_id)} == {"a", "b"}
+
+
+def test_two_phones_never_measure_one_model_of_a_job_twice(store: LabStore) -> None:
+    store.submit(SPEC, NOW)
+    first = claimed(store, "a")
+    store.record_block(first, "1", "{}", NOW)
+    store.finish(first, Outcome.RELEASED, NOW)
+    (other,) = [cell for cell in store.cells() if cell.cell_id != first.cell_id]
+    taken = store.claim("h", "a", NOW, cell_id=other.cell_id)
+    assert taken is not None
+    store.finish(taken, Outcome.DONE, NOW)
+    # The phone can never come back to the cell that it began, so another one may.
+    assert store.claim("h", "a", NOW) is None
+    assert claimed(store, "b").cell_id == first.cell_id
+
+
+def test_three_failures_in_a_row_put_a_phone_into_quarantine_with_the_evidence(
+    store: LabStore,
+) -> None:
+    store.submit(replace(SPEC, requirements=Requirements(), retries=20), NOW)
+    outcomes = [Outcome.FAILED, Outcome.FAILED, Outcome.RELEASED, Outcome.FAILED]
+    for number, outcome in enumerate(outcomes):
+        assert state_of(store, "a") is PhoneState.AVAILABLE
+        store.finish(claimed(store, "a"), outcome, NOW, reason=f"cable {number}")
+    (known,) = [one for one in store.phones() if one.phone.phone_id == "a"]
+    assert known.state is PhoneState.QUARANTINED
+    assert known.reason is not None
+    assert [f"cable {number}" in known.reason for number in range(4)] == [True, True, False, True]
+    assert store.claim("h", "a", NOW) is None
+    store.release_phone("a", NOW)
+    store.finish(claimed(store, "a"), Outcome.FAILED, NOW)
+    assert state_of(store, "a") is PhoneState.AVAILABLE
+
+
+def test_a_success_forgets_the_failures_before_it(store: LabStore) -> None:
+    store.submit(replace(SPEC, models=("m", "n", "o"), requirements=Requirements()), NOW)
+    for outcome in (Outcome.FAILED, Outcome.DONE, Outcome.FAILED, Outcome.DONE, Outcome.FAILED):
+        store.finish(claimed(store, "a"), outcome, NOW)
+    assert state_of(store, "a") is PhoneState.AVAILABLE
+
+
+def test_cancelling_tells_the_holder_and_frees_the_phone_when_it_lets_go(store: LabStore) -> None:
+    job_id = store.submit(SPEC, NOW)
+    lease = claimed(store, "a")
+    assert store.cancel(job_id, NOW) == 2
+    assert store.cancel(job_id, NOW) == 0
+    with pytest.raises(LeaseOverError) as caught:
+        store.record_block(lease, "1", "{}", NOW)
+    assert caught.value.reason is Outcome.CANCELLED
+    with pytest.raises(LeaseOverError):
+        store.renew(lease, NOW)
+    store.submit(replace(SPEC, name="other"), NOW)
+    assert store.claim("h", "a", NOW) is None
+    cell = store.cell(lease.cell_id)
+    written = store.finish(lease, Outcome.DONE, NOW, result=make_result(cell))
+    assert written is Outcome.CANCELLED
+    assert store.results() == ()
+    assert {cell.state for cell in store.cells(job_id)} == {CellState.CANCELLED}
+    assert store.job(job_id).cancelled
+    claimed(store, "a")
+
+
+def test_phones_come_go_move_and_are_not_ready(store: LabStore) -> None:
+    store.see_phones("host", seen_at(at(1), "a"), at(1))
+    assert state_of(store, "b") is PhoneState.ABSENT
+    assert store.claim("h", "b", at(1)) is None
+    store.see_phones("other", seen_at(at(2), "b"), at(2))
+    store.see_phones("host", seen_at(at(3), "a"), at(3))
+    assert state_of(store, "b") is PhoneState.AVAILABLE
+    store.see_phones("other", seen_at(at(4), "a", "b"), at(4))
+    store.see_phones("host", [], at(5))
+    assert state_of(store, "a") is PhoneState.AVAILABLE
+    flat = replace(make_phone("a"), battery_percent=3.0, blocked="its screen is locked")
+    store.see_phones("other", [flat, *seen_at(at(5), "b")], at(5))
+    (known,) = [one for one in store.phones() if one.phone.phone_id == "a"]
+    assert known.state is PhoneState.BLOCKED
+    assert known.reason is not None
+    assert "battery" in known.reason
+    assert "locked" in known.reason
+    assert known.since == at(5)
+    assert kinds(store) == ["phone-arrived"] * 2 + ["phone-left", "phone-arrived", "phone-moved"]
+
+
+def test_a_host_that_falls_silent_loses_its_phones(store: LabStore) -> None:
+    store.expire(at(120))
+    assert state_of(store, "a") is PhoneState.AVAILABLE
+    store.expire(at(121))
+    assert state_of(store, "a") is PhoneState.ABSENT
+    store.see_phones("host", seen_at(at(122), "a"), at(122))
+    assert state_of(store, "a") is PhoneState.AVAILABLE
+    assert state_of(store, "b") is PhoneState.ABSENT
+
+
+def test_labels_that_people_gave_outlive_what_the_host_sees(store: LabStore) -> None:
+    store.submit(replace(SPEC, requirements=Requirements(labels=("rack-1",))), NOW)
+    assert store.claim("h", "a", NOW) is None
+    store.label("a", ["rack-1", "new"], NOW)
+    store.see_phones("host", [make_phone("a"), make_phone("b")], NOW)
+    assert next(iter(store.phones())).phone.labels == ("new", "rack-1")
+    claimed(store, "a")
+    with pytest.raises(UsageError, match="does not know"):
+        store.label("nobody", [], NOW)
+
+
+def test_the_queue_is_served_by_priority_deadline_and_age(store: LabStore) -> None:
+    base = replace(SPEC, requirements=Requirements())
+    specs = [
+        replace(base, name="old"),
+        replace(base, name="new"),
+        replace(base, name="due later", deadline=at(7200)),
+        replace(base, name="due", deadline=at(3600)),
+        replace(base, name="urgent", priority=3),
+        replace(base, name="unimportant", priority=-3),
+        replace(base, name="impossible", priority=9, requirements=Requirements(soc="none")),
+    ]
+    for number, spec in enumerate(specs):
+        store.submit(spec, at(number))
+    served = []
+    while (
+        cell := choose_cell(make_phone("a"), store.open_cells(), NOW, ReadinessLimits())
+    ) is not None:
+        lease = claimed(store, "a")
+        assert lease.cell_id == cell.cell_id
+        store.finish(lease, Outcome.DONE, NOW)
+        served.append(store.job(cell.job_id).spec.name)
+    assert served == ["urgent", "due", "due later", "old", "new", "unimportant"]
+
+
+def test_one_cell_can_be_asked_for(store: LabStore) -> None:
+    store.submit(replace(SPEC, models=("m", "n")), NOW)
+    wanted = store.cells()[2]
+    lease = store.claim("h", "a", NOW, cell_id=wanted.cell_id)
+    assert lease is not None
+    assert lease.cell_id == wanted.cell_id
+    assert store.claim("h", "b", NOW, cell_id=wanted.cell_id) is None
+    assert store.claim("h", "b", NOW, cell_id="none") is None
+
+
+def test_a_job_is_found_by_what_people_remember(store: LabStore) -> None:
+    job_id = store.submit(replace(SPEC, name="nightly_1"), NOW)
+    other = store.submit(replace(SPEC, name="other"), at(1))
+    assert store.job("nightly_1").job_id == job_id
+    assert store.job(job_id[:10].upper()).job_id == job_id
+    assert [job.job_id for job in store.jobs()] == [other, job_id]
+    store.submit(replace(SPEC, name="other", priority=1), at(2))
+    with pytest.raises(UsageError, match="cannot tell which"):
+        store.job("other")
+    for nothing in ("", "nightly%1", "____", "%", "\u2028" * 5):
+        with pytest.raises(UsageError, match="cannot find"):
+            store.job(nothing)
+
+
+def test_results_are_kept_and_found(store: LabStore) -> None:
+    job_id = store.submit(replace(SPEC, models=("m", "n")), NOW)
+    expected = []
+    for number in range(2):
+        lease = claimed(store, "a")
+        result = make_result(store.cell(lease.cell_id), finished_at=at(number))
+        store.finish(lease, Outcome.DONE, NOW, result=result)
+        expected.append(result)
+    assert store.results() == tuple(reversed(expected))
+    assert store.results(newest_first=False, limit=1) == (expected[0],)
+    assert len(store.results(model_name="reader", phone_id="a", job_id=job_id)) == 2
+    assert store.results(model_name="detector") == ()
+
+
+def test_the_overview_tells_progress_reasons_and_an_estimate(store: LabStore) -> None:
+    job_id = store.submit(replace(SPEC, retries=0), NOW)
+    nowhere = store.submit(replace(SPEC, requirements=Requirements(soc="X1")), at(1))
+    store.finish(claimed(store, "a"), Outcome.FAILED, at(10), reason="the cable broke")
+    lease = claimed(store, "b")
+    store.record_block(lease, "1", "{}", NOW)
+    before = store.overview(at(20))
+    assert before.block_count == 1
+    assert [one.token for one in before.leases] == [lease.token]
+    second, first = before.jobs
+    assert (first.job.job_id, second.job.job_id) == (job_id, nowhere)
+    assert first.cells == {CellState.FAILED: 1, CellState.LEASED: 1}
+    assert first.reasons == ("the cable broke",)
+    assert second.reasons
+    assert "X1" in second.reasons[0]
+    assert first.estimate is None
+    store.finish(lease, Outcome.DONE, at(30))
+    store.submit(replace(SPEC, name="third"), at(40))
+    estimate = store.overview(at(50)).jobs[0].estimate
+    assert estimate is not None
+    assert (estimate.typical_s, estimate.counted_cells) == (30.0, 2)
+
+
+def test_an_old_silence_shows_in_the_overview(store: LabStore) -> None:
+    known = store.overview(at(1000)).phones[0]
+    assert known.state is PhoneState.BLOCKED
+    assert "not seen" in (known.reason or "")
+
+
+def test_what_is_over_can_be_deleted_but_never_a_baseline(store: LabStore) -> None:
+    job_id = store.submit(SPEC, NOW)
+    keep = store.submit(replace(SPEC, name="keep"), at(1))
+    store.set_baseline(keep, baseline=True)
+    for phone_id in ("a", "b"):
+        lease = claimed(store, phone_id)
+        store.begin_experiment(lease, "text", NOW)
+        store.record_block(lease, "1", "{}", NOW)
+        with pytest.raises(UsageError, match="not over"):
+            store.delete_job(job_id)
+        with pytest.raises(UsageError, match="not over"):
+            store.delete_blocks(lease.cell_id)
+        cell = store.cell(lease.cell_id)
+        store.finish(lease, Outcome.DONE, NOW, result=make_result(cell, phone_id))
+    assert store.delete_blocks(lease.cell_id) == 1
+    assert store.blocks(lease.cell_id) == ()
+    assert len(store.results()) == 2
+    assert store.delete_job(job_id) == 1
+    assert [job.job_id for job in store.jobs()] == [keep]
+    lease = claimed(store, "a")
+    store.cancel(keep, NOW)
+    store.finish(lease, Outcome.CANCELLED, NOW)
+    for delete in (lambda: store.delete_job(keep), lambda: store.delete_blocks(lease.cell_id)):
+        with pytest.raises(UsageError, match="baseline"):
+            delete()
+    assert store.overview(NOW).block_count == 0
+    assert store.integrity_check() == ()
+
+
+def test_every_row_can_be_exported(store: LabStore) -> None:
+    store.submit(SPEC, NOW)
+    lease = claimed(store, "a")
+    for number in range(4100):
+        store.record_block(lease, str(number), "{}", NOW)
+    assert [row["block_id"] for row in store.rows("blocks")] == [str(n) for n in range(4100)]
+    assert [row["phone_id"] for row in store.rows("phones")] == ["a", "b"]
+    with pytest.raises(UsageError, match="cannot export"):
+        list(store.rows("blocks; DROP TABLE blocks"))
+
+
+def test_an_error_names_no_password(tmp_path: Path) -> None:
+    for url in (
+        "postgresql://lab:hunter2@127.0.0.1:1/lab",
+        "postgresql://lab:hunter2@127.0.0.1:hunter2/lab",
+        "mysql://lab:hunter2@127.0.0.1/lab",
+        "hunter2",
+        f"sqlite:///{tmp_path}",
+        "sqlite://",
+        "",
+    ):
+        with pytest.raises((StorageError, UsageError)) as caught:
+            LabStore(url)
+        error: BaseException | None = caught.value
+        while error is not None:
+            assert "hunter2" not in str(error)
+            error = error.__cause__
+
+
+def test_importing_the_store_does_not_import_sqlalchemy() -> None:
+    script = "import sys, device_lab.store; assert 'sqlalchemy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
