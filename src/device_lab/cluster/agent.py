@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from device_lab.agent import holder_of
 from device_lab.cluster.connection import (
     Address,
     check_certificates,
@@ -104,7 +105,7 @@ def run_agent(
         tasks = PhoneTasks(
             store,
             measure,
-            holder=f"{options.host_id}:{os.getpid()}",
+            holder=holder_of(options.host_id, os.getpid()),
             clock=clock,
             lease_s=options.lease_s,
             limits=options.limits,
@@ -190,7 +191,9 @@ class _Agent:
 
     def _look_and_tell(self) -> Sequence[LabPhone]:
         phones = self._look(self._clock())
-        self._store.see_phones(self._options.host_id, phones, self._clock())
+        self._store.see_phones(
+            self._options.host_id, phones, self._clock(), limits=self._options.limits
+        )
         return phones
 
     async def _offer(self, phones: Sequence[LabPhone]) -> None:

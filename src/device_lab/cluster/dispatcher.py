@@ -126,7 +126,7 @@ class Dispatcher:
             self._carrier.carry(cell_id, phone_id)
 
     def _look(self, now: datetime, reachable: frozenset[str], carried: Mapping[str, str]) -> _Look:
-        self._store.expire(now)
+        self._store.expire(now, limits=self._limits)
         free = [
             known.phone
             for known in self._store.phones()
