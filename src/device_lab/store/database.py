@@ -313,7 +313,10 @@ class Database:
             return None
         row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
         found = None if row is None else str(row[0])
-        if found is not None and (not found.isdecimal() or int(found) > int(HEAD)):
+        if found is not None and not found.isdecimal():
+            message = f"cannot open the lab's store {self._shown}: it belongs to another program"
+            raise StorageError(message, next_step=_NEXT_STEP)
+        if found is not None and int(found) > int(HEAD):
             message = (
                 f"cannot open the lab's store {self._shown}: a newer version of ortlab has"
                 f" written it (schema {found}; this version knows up to {HEAD})"
@@ -333,7 +336,8 @@ class Database:
         config.attributes["connection"] = connection
         try:
             command.upgrade(config, "head")
-        except CommandError as error:
+        except (CommandError, ValueError, KeyError, TypeError) as error:
+            # The latter are of migrations that read values which no version of ours writes.
             message = f"cannot bring the lab's store {self._shown} up to date: {self._why(error)}"
             raise StorageError(message) from error
 

@@ -226,13 +226,14 @@ class LabStore:
         *,
         reason: str | None = None,
         result: CellResult | None = None,
+        blames_phone: bool = True,
     ) -> Outcome:
         """End a lease, and return the outcome that was written down.
 
         A failed cell is tried again while its job's retries last; a phone whose attempts failed
-        three times in a row is put into quarantine. What ends after its job was cancelled is
-        written down as CANCELLED, without its result; CANCELLED of a job that was not cancelled
-        is RELEASED, so that the cell is open again.
+        three times in a row, other than by the job's own fault, is put into quarantine. What ends
+        after its job was cancelled is written down as CANCELLED, without its result; CANCELLED of
+        a job that was not cancelled is RELEASED, so that the cell is open again.
 
         Raises:
             LeaseOverError: The lease ended already or expired.
@@ -245,6 +246,7 @@ class LabStore:
             now=now,
             reason=reason,
             result=result,
+            blames_phone=blames_phone,
         )
         return self._database.write(operation)
 

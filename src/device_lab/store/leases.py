@@ -199,10 +199,11 @@ def finish(
     *,
     reason: str | None,
     result: CellResult | None,
+    blames_phone: bool = True,
 ) -> Outcome:
     """End a lease and keep its result."""
     check(run, lease, now, even_cancelled=True)
-    written = end(run, parsed, lease.token, outcome, now, reason=reason)
+    written = end(run, parsed, lease.token, outcome, now, reason=reason, blames_phone=blames_phone)
     if result is not None and written is Outcome.DONE:
         run(
             "INSERT INTO results (cell_id, job_id, phone_id, model_name, finished_at, value)"
@@ -230,7 +231,14 @@ def expire(run: Run, parsed: Parsed, now: datetime) -> tuple[Lease, ...]:
 
 
 def end(
-    run: Run, parsed: Parsed, token: int, outcome: Outcome, now: datetime, *, reason: str | None
+    run: Run,
+    parsed: Parsed,
+    token: int,
+    outcome: Outcome,
+    now: datetime,
+    *,
+    reason: str | None,
+    blames_phone: bool = True,
 ) -> Outcome:
     """End an attempt that runs, move its cell on, and return the outcome that is written."""
     (row,) = run(
@@ -260,7 +268,7 @@ def end(
     # An expired lease tells of its holder, not of the phone.
     if outcome is Outcome.DONE:
         run("UPDATE phones SET failures = 0 WHERE phone_id = :phone", phone=row.phone_id)
-    elif outcome is Outcome.FAILED:
+    elif outcome is Outcome.FAILED and blames_phone:
         count_failure(run, row.phone_id, now)
     if not row.cancelled:
         _move_on(run, parsed, row, outcome, now, reason)
