@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
@@ -23,7 +24,13 @@ from device_lab.values import (
     Outcome,
     StoredBlock,
 )
-from ortlab.errors import InterruptedRunError, OrtlabError, StorageError
+from ortlab.errors import (
+    DeviceError,
+    InstallError,
+    InterruptedRunError,
+    OrtlabError,
+    StorageError,
+)
 
 if TYPE_CHECKING:
     from device_lab.store import LabStore
@@ -100,8 +107,16 @@ def carry_out(
     """
     attempt = _Attempt(store, lease, clock=clock, lease_s=lease_s, stop=stop, say=say)
     with attempt.renewed():
-        outcome, reason, result = attempt.carried_out(measure)
-    return attempt.ended(outcome, reason, result)
+        end = attempt.carried_out(measure)
+    return attempt.ended(end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    outcome: Outcome
+    reason: str | None = None
+    result: CellResult | None = None
+    blames_phone: bool = False
 
 
 class _Attempt:
@@ -163,48 +178,56 @@ class _Attempt:
             self._ended.set()
             renewing.join()
 
-    def carried_out(self, measure: Measure) -> tuple[Outcome, str | None, CellResult | None]:
+    def carried_out(self, measure: Measure) -> _End:
         """Measure, and turn whatever is raised into an outcome with its reason."""
         lease = self._lease
         try:
             cell = self._patiently(lambda: self._store.cell(lease.cell_id))
             spec = self._patiently(lambda: self._store.job(cell.job_id)).spec
-            return Outcome.DONE, None, measure(lease, cell, spec, self)
+            return _End(outcome=Outcome.DONE, result=measure(lease, cell, spec, self))
         except LeaseOverError as error:
             self._over = self._over or error
-            return error.reason, error.message, None
+            return _End(outcome=error.reason, reason=error.message)
         except InterruptedRunError as error:
-            return Outcome.RELEASED, error.message, None
-        except OrtlabError as error:
-            if self.stopped():
-                return Outcome.RELEASED, "the agent ended", None
-            return Outcome.FAILED, _in_words(error), None
+            return _End(outcome=Outcome.RELEASED, reason=error.message)
         except Exception as error:
             if self.stopped():  # a device that is closed amid a block may answer anything
-                return Outcome.RELEASED, "the agent ended", None
-            _LOG.exception("cell %s on %s", lease.cell_id, lease.phone_id)
-            message = f"this is a bug of ours: {type(error).__name__}: {error}"
-            return Outcome.FAILED, message, None
+                return _End(outcome=Outcome.RELEASED, reason="the agent ended")
+            return self._failed(error)
 
-    def ended(self, outcome: Outcome, reason: str | None, result: CellResult | None) -> Outcome:
+    def _failed(self, error: Exception) -> _End:
+        if not isinstance(error, OrtlabError):
+            _LOG.error("%s on %s", self._lease.cell_id, self._lease.phone_id, exc_info=error)
+            reason = f"this is a bug of ours: {type(error).__name__}: {error}"
+            return _End(outcome=Outcome.FAILED, reason=reason)
+        # A job without an app, or with one that no phone takes, fails on every phone there is.
+        blames_phone = isinstance(error, DeviceError) and not isinstance(error, InstallError)
+        return _End(outcome=Outcome.FAILED, reason=_in_words(error), blames_phone=blames_phone)
+
+    def ended(self, end: _End) -> Outcome:
         """Tell the store; a lease that is over already has ended as the store says."""
         if self._over is not None:
-            outcome, reason, result = self._over.reason, self._over.message, None
-            if outcome is not Outcome.CANCELLED:  # a cancelled job's phone waits for our word
-                return outcome
+            end = _End(outcome=self._over.reason, reason=self._over.message)
+            if end.outcome is not Outcome.CANCELLED:  # a cancelled job's phone waits for our word
+                return end.outcome
         try:
-            return self._patiently(
-                lambda: self._store.finish(
-                    self._lease, outcome, self._clock(), reason=reason, result=result
-                ),
-                even_stopped=True,
-            )
+            return self._patiently(lambda: self._finish(end), even_stopped=True)
         except LeaseOverError as error:
             return error.reason
         except StorageError as error:
             # The lease runs out by itself, and the blocks that were acknowledged are kept.
             self._say(f"cannot end the lease of {self._lease.cell_id}: {error.message}")
             return Outcome.EXPIRED
+
+    def _finish(self, end: _End) -> Outcome:
+        return self._store.finish(
+            self._lease,
+            end.outcome,
+            self._clock(),
+            reason=end.reason,
+            result=end.result,
+            blames_phone=end.blames_phone,
+        )
 
     def _patiently(self, ask: Callable[[], Answer], *, even_stopped: bool = False) -> Answer:
         """Ask the store again while it does not answer: databases are restarted, too."""
