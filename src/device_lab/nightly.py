@@ -196,7 +196,6 @@ class _Watched:
             stuck = not silent and _is_stuck(job, cells, here)
             if self._is_too_late(job, now, stuck=stuck):
                 self._store.cancel(job.job_id, now)
-                self._store.expire(now)
         note = f"; {_SILENT.format(seen_at)}" if silent and self._left else ""
         return states + self._over, note
 

@@ -218,6 +218,7 @@ def test_another_name_measures_again(lab: PlayedLab) -> None:
     first = carry_through(lab.store, request("calm"), lab.waiting())
     second = carry_through(lab.store, request("calm", name="other"), lab.waiting())
     assert set(first.screening_jobs).isdisjoint(second.screening_jobs)
+    assert len({seed for _, _, seed in lab.measured}) == 2
 
 
 def test_another_content_at_the_same_path_is_another_night() -> None:
@@ -270,6 +271,21 @@ def test_what_takes_too_long_is_cancelled_and_told(lab: PlayedLab) -> None:
     assert answer.verdict.status is NightStatus.INCONCLUSIVE
     assert any("is an agent running" in line for line in lab.told)
     assert all("cancelled" in cell.sentence for cell in answer.verdict.cells)
+
+
+def test_an_agent_that_died_with_a_cell_does_not_hold_the_night_up(lab: PlayedLab) -> None:
+    lab.works = False
+    waiting = lab.waiting()
+
+    def claim_and_die(duration_s: float) -> None:
+        if not lab.store.attempts():
+            assert lab.store.claim("dead", "p1", lab.now, duration_s=24 * 3600) is not None
+        waiting.pause(duration_s)
+        assert lab.now - START < timedelta(days=2), "it waits for ever"
+
+    asked = request("calm", most_hours=2.0)
+    answer = carry_through(lab.store, asked, replace(waiting, pause=claim_and_die))
+    assert set(outcomes(answer).values()) == {CellOutcome.NOT_MEASURED}
 
 
 def test_cells_whose_phone_is_gone_for_good_do_not_hold_the_night_up(lab: PlayedLab) -> None:
