@@ -13,11 +13,14 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from device_lab.measuring import Recorder
 from device_lab.values import Cell, CellResult, JobSpec, LabPhone, Lease
 from ortlab.domain import DeviceInfo, DeviceKind
 from ortlab.errors import DeviceLostError, InterruptedRunError
+
+SOC = "SIM1"
 
 
 def utc_now() -> datetime:
@@ -40,7 +43,7 @@ def simulated_phone(phone_id: str, host_id: str, now: datetime) -> LabPhone:
         phone_id=phone_id,
         host_id=host_id,
         info=info,
-        soc=None,
+        soc=SOC,
         labels=(),
         battery_percent=90.0,
         temperature_c=25.0,
@@ -92,9 +95,16 @@ class Rack:
     def has(self, host_id: str, phone_id: str) -> bool:
         return (self.directory / host_id / phone_id).exists()
 
-    def measured(self) -> list[dict[str, str]]:
+    def measured(self) -> list[dict[str, Any]]:
         """Return every block that any process ever measured."""
-        path = self.directory / "measured.jsonl"
+        return self._read("measured")
+
+    def acknowledged(self) -> list[dict[str, Any]]:
+        """Return every block that the store said it has."""
+        return self._read("acknowledged")
+
+    def _read(self, kind: str) -> list[dict[str, Any]]:
+        path = self.directory / f"{kind}.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []
         return [json.loads(line) for line in lines]
 
@@ -112,25 +122,32 @@ class Rack:
             if recorder.stopped():
                 message = "asked to end"
                 raise InterruptedRunError(message)
+            begun_ns = time.monotonic_ns()
             time.sleep(self.block_s)
             if not self.has(host_id, lease.phone_id):
                 message = f"the phone {lease.phone_id} answers no more: its cable was pulled"
                 raise DeviceLostError(message)
-            recorder.block(block_id, self._line(lease, block_id))
+            line = self._measured(lease, block_id, begun_ns)
+            recorder.block(block_id, line)
+            self._write("acknowledged", line)
         time.sleep(self.edge_s)
         return simulated_result(lease, cell)
 
-    def _line(self, lease: Lease, block_id: str) -> str:
+    def _measured(self, lease: Lease, block_id: str, begun_ns: int) -> str:
         block = {
             "cell": lease.cell_id,
             "phone": lease.phone_id,
             "block": block_id,
             "token": lease.token,
             "pid": os.getpid(),
-            "at": time.monotonic_ns(),
+            "begun_ns": begun_ns,
+            "ended_ns": time.monotonic_ns(),
         }
         line = json.dumps(block)
-        # One write of one line: appended whole, whoever else appends.
-        with (self.directory / "measured.jsonl").open("ab", buffering=0) as file:
-            file.write(f"{line}\n".encode())
+        self._write("measured", line)
         return line
+
+    def _write(self, kind: str, line: str) -> None:
+        # One write of one line: appended whole, whoever else appends.
+        with (self.directory / f"{kind}.jsonl").open("ab", buffering=0) as file:
+            file.write(f"{line}\n".encode())
