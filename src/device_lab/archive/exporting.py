@@ -22,8 +22,8 @@ from ortlab import __version__
 from ortlab.errors import StorageError, UsageError
 
 SCHEMA = "ortlab.lab_export/1"
-_GROUP_ROWS = 20_000
-_GROUP_CHARACTERS = 24_000_000
+_GROUP_ROWS = 10_000
+_GROUP_CHARACTERS = 8_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
