@@ -23,5 +23,18 @@ export default tseslint.config(
       "@typescript-eslint/no-unnecessary-type-parameters": "off",
     },
   },
+  {
+    files: ["src/app/service_worker.js"],
+    languageOptions: {
+      globals: {
+        __FILES__: "readonly",
+        __VERSION__: "readonly",
+        Request: "readonly",
+        caches: "readonly",
+        fetch: "readonly",
+        self: "readonly",
+      },
+    },
+  },
   { files: ["**/*.{js,mjs}"], languageOptions: { globals: { console: "readonly", process: "readonly", URL: "readonly" } } },
 );

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -28,9 +29,10 @@ export default defineConfig({
   define: {
     __APP_NAME__: JSON.stringify(app.name),
     __APP_VERSION__: JSON.stringify(app.version),
+    __SERVICE_WORKER__: JSON.stringify(app.serviceWorker),
     __TYPESCRIPT_VERSION__: JSON.stringify(versionMajorMinor),
   },
-  plugins: [titles(), appFile(), filesForTests()],
+  plugins: [titles(), appFile(), serviceWorker(), filesForTests()],
   server: { headers: isolation },
   preview: { headers: isolation },
   // The runtime comes as it is: bundling it anew for development would lose its files.
@@ -78,6 +80,28 @@ function appFile(): Plugin {
       const { name, id, version, versionCode } = app;
       const source = JSON.stringify({ name, id, version, versionCode }, null, 2) + "\n";
       this.emitFile({ type: "asset", fileName: "app.json", source });
+    },
+  };
+}
+
+/** Keeps the whole app in the browser, where `app.json` asks for it. */
+function serviceWorker(): Plugin {
+  return {
+    name: "service-worker",
+    apply: "build",
+    generateBundle: {
+      order: "post",
+      handler(_, bundle) {
+        if (!app.serviceWorker) return;
+        const template = readFileSync(new URL("src/app/service_worker.js", import.meta.url), "utf8");
+        const files = ["./", ...Object.keys(bundle)].sort();
+        // Files in assets are named by their content, so that their names tell versions apart.
+        const version = createHash("sha256").update(files.join("\n")).digest("hex").slice(0, 16);
+        const source = template
+          .replace("__VERSION__", () => JSON.stringify(version))
+          .replace("__FILES__", () => JSON.stringify(files));
+        this.emitFile({ type: "asset", fileName: "service_worker.js", source });
+      },
     },
   };
 }

@@ -189,6 +189,11 @@ async function providerOptions(): Promise<Option[]> {
   });
 }
 
+if (__SERVICE_WORKER__ && import.meta.env.PROD && "serviceWorker" in navigator) {
+  // Without it the app works too, as long as there is a network.
+  navigator.serviceWorker.register("service_worker.js").catch(() => undefined);
+}
+
 watchWasmHeap();
 const [root, first] = [document.getElementById("app"), models[0]];
 if (root && first) {

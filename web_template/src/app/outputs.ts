@@ -22,7 +22,7 @@ function outputArticle(output: TensorDescriptor, tensor: Tensor | undefined): HT
     const labels = bestLabels(tensor, output.kind);
     const isShare = labels.every(({ confidence }) => confidence >= 0 && confidence <= 1);
     const rows = labels.map((label) => classRow(label, isShare));
-    return element("article", {}, name, element("ol", { class: "classes" }, ...rows));
+    return element("article", {}, name, element("ol", { class: "classes", role: "list" }, ...rows));
   }
   return element("article", {}, name, summary(tensor));
 }
