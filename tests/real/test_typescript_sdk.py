@@ -1,0 +1,193 @@
+"""The generated TypeScript SDK, compiled and linted as it is shipped, run with onnxruntime-web."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sdk_models import HOSTILE, sdk_models, unsigned_inputs
+from sdk_prepared import check_outputs, counted, prepared_models
+
+from ortlab.domain import PreparedModel
+from ortlab.errors import ModelError
+from ortlab.scaffold.sdk_model import ModelForSdk
+from ortlab.scaffold.typescript_sdk import runtime_source, typescript_sources
+from ortlab.tensors import decode
+from web import packages
+
+pytestmark = pytest.mark.requires("node")
+
+DRIVER = Path(__file__).parents[1] / "web" / "sdk_driver"
+MODELS = {
+    name: proto
+    for name, proto in {**sdk_models(), **unsigned_inputs()}.items()
+    if name != "type-bfloat16"
+}
+RUN_S = 600.0
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A project with all the models' classes, and what was prepared."""
+
+    directory: Path
+    prepared: dict[str, PreparedModel]
+    models: tuple[ModelForSdk, ...]
+
+    @property
+    def project(self) -> Path:
+        return self.directory / "project"
+
+    @property
+    def outputs(self) -> Path:
+        return self.directory / "outputs"
+
+
+def web_project(target: Path, models: tuple[ModelForSdk, ...], assets: Path) -> None:
+    """Write the template with other models, and the drivers as its tests."""
+    left_out = shutil.ignore_patterns("node_modules", "dist", "build", "generated", "test")
+    shutil.copytree(packages.TEMPLATE, target, ignore=left_out)
+    packages.use_packages(target)
+    generated = target / "src" / "generated"
+    sources = {**typescript_sources(models), "runtime.ts": runtime_source(["wasm"])}
+    for path, text in sources.items():
+        (generated / path).parent.mkdir(parents=True, exist_ok=True)
+        (generated / path).write_text(text, encoding="utf-8")
+    shutil.copytree(assets, generated / "assets")
+    (target / "test").mkdir()
+    for path in (*DRIVER.glob("*.test.ts"), DRIVER / "setup.ts"):
+        shutil.copy(path, target / "test")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    directory = tmp_path_factory.mktemp("sdk")
+    prepared, models = prepared_models(MODELS, directory)
+    web_project(directory / "project", models, directory / "assets")
+    return Workspace(directory=directory, prepared=prepared, models=models)
+
+
+def test_generated_sources_are_the_same_twice_and_plain_text(workspace: Workspace) -> None:
+    first, second = typescript_sources(workspace.models), typescript_sources(workspace.models)
+    assert dict(first) == dict(second)
+    for text in first.values():
+        assert text.isascii()
+        assert "DO NOT EDIT" in text.splitlines()[0]
+
+
+def test_all_classes_compile_in_one_run_of_the_compiler(workspace: Workspace) -> None:
+    """`strict` and more, as the template's tsconfig.json says; the drivers use the classes."""
+    assert len(workspace.models) >= 12
+    said = packages.run("tsc", "--noEmit", directory=workspace.project, deadline_s=RUN_S).stdout
+    assert said == ""
+
+
+def test_the_compiler_sees_what_does_not_fit(workspace: Workspace) -> None:
+    """Else the run before it would prove nothing."""
+    wrong = workspace.project / "src" / "wrong.ts"
+    wrong.write_text(
+        'import { Product } from "./generated/models";\n'
+        "export const size = Product.allocate({ rows: 1 });\n"
+        "export const sum = async (model: Product): Promise<Uint8Array> =>\n"
+        "  (await model.run(Product.allocate({ rows: 1, inner: 2 }))).sum.data;\n"
+    )
+    try:
+        done = packages.run(
+            "tsc", "--noEmit", directory=workspace.project, deadline_s=RUN_S, check=False
+        )
+    finally:
+        wrong.unlink()
+    assert not done.succeeded
+    places = set(re.findall(r"^src/wrong\.ts\((\d+),", done.stdout, re.MULTILINE))
+    assert places == {"2", "4"}
+
+
+def test_all_classes_are_clean_to_the_linter(workspace: Workspace) -> None:
+    packages.run(
+        *("eslint", "--max-warnings", "0", "src/generated"),
+        directory=workspace.project,
+        deadline_s=RUN_S,
+    )
+
+
+def test_every_hostile_name_has_a_property_of_its_own(workspace: Workspace) -> None:
+    text = (workspace.project / "src/generated/models/Hostile.ts").read_text()
+    found = re.search(r"export interface HostileInput \{(.+?)\n\}", text, re.DOTALL)
+    assert found
+    names = re.findall(r"^  readonly (\w+): ", found[1], re.MULTILINE)
+    assert len({name.casefold() for name in names}) == len(HOSTILE)
+
+
+# ------------------------------------------------------------------------------ answers
+
+
+@pytest.fixture(scope="module")
+def run(workspace: Workspace) -> str:
+    """Run the drivers in Node.js, with the same build of the runtime that pages ship."""
+    shutil.copy(DRIVER / "runtime.ts", workspace.project / "src" / "generated")
+    done = packages.run(
+        *("vitest", "run", "--reporter=verbose"),
+        directory=workspace.project,
+        deadline_s=RUN_S,
+        environment={"ORTLAB_OUTPUTS": str(workspace.outputs)},
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.succeeded, said
+    return said
+
+
+def test_the_drivers_pass(run: str) -> None:
+    assert "errors" not in run
+
+
+@pytest.fixture(scope="module")
+def outputs(workspace: Workspace, run: str) -> Mapping[str, list[dict[str, Any]]]:
+    """Each model's outputs of its sample, one dictionary for each style that is packaged."""
+    assert run
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in workspace.outputs.glob("*.json"):
+        told = json.loads(entry.read_text(encoding="utf-8"))
+        arrays = {
+            output["name"]: decode(
+                (workspace.outputs / output["file"]).read_bytes(),
+                output["type"],
+                tuple(output["shape"]),
+                source=output["file"],
+            )
+            for output in told["outputs"]
+        }
+        found.setdefault(told["model"], []).append(arrays)
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "counter"])
+def test_outputs_are_those_of_python(
+    name: str, workspace: Workspace, outputs: Mapping[str, list[dict[str, Any]]]
+) -> None:
+    prepared = workspace.prepared[name]
+    answers = outputs[prepared.name]
+    assert answers
+    for answer in answers:
+        check_outputs(prepared, workspace.models, workspace.directory, answer)
+
+
+def test_a_state_is_carried_through_a_hundred_runs(workspace: Workspace, run: str) -> None:
+    assert run
+    answered = [float(text) for text in (workspace.outputs / "steps.txt").read_text().split()]
+    np.testing.assert_allclose(answered[:100], counted(100), rtol=1e-4, atol=1e-5)
+    assert answered[100] == pytest.approx(answered[0])
+
+
+def test_a_type_that_onnxruntime_web_lacks_is_refused(tmp_path: Path) -> None:
+    protos = {"type-bfloat16": sdk_models()["type-bfloat16"]}
+    _, models = prepared_models(protos, tmp_path)
+    with pytest.raises(ModelError, match="bfloat16, and onnxruntime-web cannot create"):
+        typescript_sources(models)
