@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,19 +17,18 @@ from sdk_prepared import check_outputs, counted, prepared_models
 from ortlab.domain import PreparedModel
 from ortlab.errors import ModelError
 from ortlab.scaffold.sdk_model import ModelForSdk
-from ortlab.scaffold.typescript_sdk import runtime_source, typescript_sources
+from ortlab.scaffold.typescript_sdk import typescript_sources
 from ortlab.tensors import decode
-from web import packages
+from web import packages, projects
+from web.projects import RUN_S
 
 pytestmark = pytest.mark.requires("node")
 
-DRIVER = Path(__file__).parents[1] / "web" / "sdk_driver"
 MODELS = {
     name: proto
     for name, proto in {**sdk_models(), **unsigned_inputs()}.items()
     if name != "type-bfloat16"
 }
-RUN_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -50,27 +48,11 @@ class Workspace:
         return self.directory / "outputs"
 
 
-def web_project(target: Path, models: tuple[ModelForSdk, ...], assets: Path) -> None:
-    """Write the template with other models, and the drivers as its tests."""
-    left_out = shutil.ignore_patterns("node_modules", "dist", "build", "generated", "test")
-    shutil.copytree(packages.TEMPLATE, target, ignore=left_out)
-    packages.use_packages(target)
-    generated = target / "src" / "generated"
-    sources = {**typescript_sources(models), "runtime.ts": runtime_source(["wasm"])}
-    for path, text in sources.items():
-        (generated / path).parent.mkdir(parents=True, exist_ok=True)
-        (generated / path).write_text(text, encoding="utf-8")
-    shutil.copytree(assets, generated / "assets")
-    (target / "test").mkdir()
-    for path in (*DRIVER.glob("*.test.ts"), DRIVER / "setup.ts"):
-        shutil.copy(path, target / "test")
-
-
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     directory = tmp_path_factory.mktemp("sdk")
     prepared, models = prepared_models(MODELS, directory)
-    web_project(directory / "project", models, directory / "assets")
+    projects.write_project(directory / "project", models, directory / "assets", "sdk_driver")
     return Workspace(directory=directory, prepared=prepared, models=models)
 
 
@@ -130,18 +112,7 @@ def test_every_hostile_name_has_a_property_of_its_own(workspace: Workspace) -> N
 
 @pytest.fixture(scope="module")
 def run(workspace: Workspace) -> str:
-    """Run the drivers in Node.js, with the same build of the runtime that pages ship."""
-    shutil.copy(DRIVER / "runtime.ts", workspace.project / "src" / "generated")
-    done = packages.run(
-        *("vitest", "run", "--reporter=verbose"),
-        directory=workspace.project,
-        deadline_s=RUN_S,
-        environment={"ORTLAB_OUTPUTS": str(workspace.outputs)},
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    assert done.succeeded, said
-    return said
+    return projects.run_driver(workspace.project, workspace.outputs)
 
 
 def test_the_drivers_pass(run: str) -> None:
