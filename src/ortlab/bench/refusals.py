@@ -90,10 +90,10 @@ def _load_reasons(arm: Arm, device: Device) -> Iterator[str]:
             f" (use {LoadMode.DIRECT_BYTES})"
         )
     in_browser = device.info.kind is DeviceKind.WEB
-    if in_browser and arm.load_mode in _NEEDS_ORT_FILE:
+    if in_browser and arm.load_mode is LoadMode.INITIALIZERS_FROM_BYTES:
         yield (
-            f"load mode {arm.load_mode} is not there in a browser, where bytes are always copied"
-            f" into the memory of WebAssembly (use {LoadMode.BYTES})"
+            f"load mode {arm.load_mode} is not safe in a browser, whose runtime frees the bytes"
+            f" once the session is created (use {LoadMode.DIRECT_BYTES})"
         )
     if in_browser and arm.custom_op_library is not None:
         yield "a browser loads no custom-op library"
