@@ -147,7 +147,12 @@ def look_at_iphone(
             facts = facts_of(phone.udid, _asked(client))
             if not facts.paired:
                 wrong = _blocked("connection", "it does not trust this computer", TRUST)
-                return PhoneLook(device_id=phone.udid, findings=(wrong,), info=_info(facts))
+                return PhoneLook(
+                    device_id=phone.udid,
+                    findings=(wrong,),
+                    info=_info(facts),
+                    serial_number=phone.udid,
+                )
             values = client.ask(Action.STATUS, deadline_s=_LOOK_S, doing="ask for its state")
         except OrtlabError as error:
             wrong = _blocked("connection", error.message, error.next_step or "ortlab devices")
