@@ -123,10 +123,13 @@ def _listeners(port: int) -> set[int]:
                 if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
                     sockets.add(f"socket:[{fields[9]}]")
     found = set()
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+    for process in Path("/proc").glob("[0-9]*") if sockets else ():
+        # Processes and their files come and go while we look.
         with contextlib.suppress(OSError):
-            if sockets and str(descriptor.readlink()) in sockets:
-                found.add(int(descriptor.parts[2]))
+            for descriptor in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if str(descriptor.readlink()) in sockets:
+                        found.add(int(process.name))
     return found
 
 

@@ -220,8 +220,9 @@ class _Agent:
                 worker = await self._connect()
             except (OSError, TimeoutError, RuntimeError) as error:
                 if reachable:
-                    why = str(error.__cause__ or error) or type(error).__name__
-                    logger.warning("cannot reach the scheduler at %s: %s", self._address, why)
+                    logger.warning(
+                        "cannot reach the scheduler at %s: %s", self._address, _root_of(error)
+                    )
                 reachable = False
                 await asyncio.sleep(_AGAIN_S)
                 continue
@@ -275,3 +276,10 @@ class _Agent:
         if self._worker is not None:
             with contextlib.suppress(OSError, TimeoutError):
                 await asyncio.wait_for(self._worker.close(reason="asked to end"), _CALL_DEADLINE_S)
+
+
+def _root_of(error: BaseException) -> str:
+    """Return the words of the first of a chain of errors, which says why."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error) or type(error).__name__

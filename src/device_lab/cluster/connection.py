@@ -173,9 +173,9 @@ def dask_settings(*, dashboard: bool = False) -> Iterator[None]:
     }
     if not dashboard:
         ours["distributed.scheduler.http.routes"] = []
-    # What Dask says of tasks that it gives up is no news: the store decides what becomes of them.
+    # That workers and tasks come and go is no news: the store decides what becomes of a cell.
     logging.getLogger("distributed").setLevel(logging.WARNING)
     for name in ("scheduler", "worker", "worker.state_machine", "core", "batched"):
-        logging.getLogger(f"distributed.{name}").setLevel(logging.ERROR)
+        logging.getLogger(f"distributed.{name}").setLevel(logging.CRITICAL)
     with dask.config.set(ours):
         yield
