@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from device_lab.serve import pages
 from device_lab.serve.access import Names, PageToken
 from device_lab.serve.guard import Application, Door, Guard
 from device_lab.store import LabStore
+from device_lab.values import JobProgress
 from ortlab.codec import to_plain
 from ortlab.errors import OrtlabError, UsageError
 
@@ -98,10 +100,12 @@ class _Answers:
         now = self._clock()
         job = self._store.job(_parameter(request, "id"))
         overview = self._store.overview(now)
-        progress = next((one for one in overview.jobs if one.job.job_id == job.job_id), None)
         cells = self._store.cells(job.job_id)
+        # The overview leaves out jobs that are long over.
+        old = JobProgress(job=job, cells=Counter(cell.state for cell in cells))
+        progress = next((one for one in overview.jobs if one.job.job_id == job.job_id), old)
         results = self._store.results(job_id=job.job_id, limit=pages.MOST_ROWS)
-        return _html(pages.job_page(job, progress, cells, results, now))
+        return _html(pages.job_page(progress, cells, results, now))
 
     def phone(self, request: Request) -> Response:
         now = self._clock()
@@ -188,7 +192,7 @@ def _refused(request: Request, error: Exception) -> Response:
 def _silent(request: Request, error: Exception) -> Response:
     """Answer where the store does not; its words may name hosts and files, so they stay here."""
     _LOG.warning("cannot read the lab's store: %s", type(error).__name__)
-    words = "The lab's store cannot be read now; `ortlab lab status` says why."
+    words = "The lab's store cannot be read now; ortlab lab status says why."
     return _told(request, 503, "No answer now", words)
 
 

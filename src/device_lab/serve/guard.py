@@ -127,7 +127,7 @@ class Guard:
 
     def _without_token(self, scope: Scope) -> _Answer:
         words = (
-            "Open the address that `ortlab lab serve` printed; it carries the token. If you came"
+            "Open the address that ortlab lab serve printed; it carries the token. If you came"
             " here by a link, load this page once more."
         )
         answer = self._told(scope, 401, "The lab's token is needed", words)

@@ -20,7 +20,6 @@ from device_lab.values import (
     Cell,
     CellResult,
     Event,
-    Job,
     JobProgress,
     KnownPhone,
     Overview,
@@ -66,8 +65,7 @@ def overview_page(
 
 
 def job_page(
-    job: Job,
-    progress: JobProgress | None,
+    progress: JobProgress,
     cells: Sequence[Cell],
     results: Sequence[CellResult],
     now: datetime,
@@ -76,9 +74,9 @@ def job_page(
     return _render(
         "job.html",
         now,
-        job=job,
-        row=wording.job_row(progress, now) if progress else None,
-        requirements=wording.requirement_words(job.spec.requirements),
+        job=progress.job,
+        row=wording.job_row(progress, now),
+        requirements=wording.requirement_words(progress.job.spec.requirements),
         cells=cells[:MOST_ROWS],
         more_cells=max(0, len(cells) - MOST_ROWS),
         verdicts=wording.verdict_rows(results, now)[:MOST_ROWS],
