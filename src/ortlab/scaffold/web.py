@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ortlab.domain import AppPlatform, AppSpec, GeneratedApp, PreparedModel, WebProvider
+from ortlab.domain import (
+    AppPlatform,
+    AppSpec,
+    GeneratedApp,
+    PreparedModel,
+    RefusedVariant,
+    WebProvider,
+)
 from ortlab.errors import ToolchainError, UsageError
 from ortlab.scaffold.files import Content
 from ortlab.scaffold.json_settings import JSON_SETTINGS, json_value
@@ -41,6 +48,7 @@ _LIMITS: Final = StoreLimits(
     largest_bytes=(1 << 31) - 1,
     largest="2 GiB",
 )
+_BLOCKED_LAYOUTS: Final = "com.microsoft.nchwc:"
 _RUNTIME_PACKAGE: Final = "onnxruntime-web"
 LARGEST_VERSION_CODE: Final = (1 << 31) - 1
 
@@ -135,7 +143,8 @@ def web_parts(
     Raises:
         ModelError: The platform cannot take the model.
     """
-    shipped = shipped_variants(prepared, spec.ship, because="no browser runs code for amd64 alone")
+    prepared = _without_blocked_layouts(prepared)
+    shipped = shipped_variants(prepared, spec.ship, because="other machines open the page, too")
     if release is not None:
         check_release(prepared, shipped.variants, release)
     carried = shipment(
@@ -150,6 +159,24 @@ def web_parts(
         **{f"{GENERATED}/{ASSETS}/{path}": content for path, content in carried.assets.items()},
     }
     return WebParts(files=files, notes=(*shipped.notes, *carried.notes, *_about_spec(spec)))
+
+
+def _without_blocked_layouts(prepared: PreparedModel) -> PreparedModel:
+    """Return the model with what WebAssembly cannot load among what was refused."""
+    unusable = {
+        variant.variant_id
+        for variant in prepared.variants
+        if any(name.startswith(_BLOCKED_LAYOUTS) for name in variant.operator_counts)
+    }
+    reason = (
+        "it was optimized for amd64 and holds operators that WebAssembly does not have; ortlab"
+        " prepare --target arm makes one without them"
+    )
+    refused = tuple(
+        RefusedVariant(variant_id=variant_id, reason=reason) for variant_id in sorted(unusable)
+    )
+    kept = tuple(item for item in prepared.variants if item.variant_id not in unusable)
+    return replace(prepared, variants=kept, refused=(*prepared.refused, *refused))
 
 
 def _release(files: Mapping[str, Content]) -> str | None:
