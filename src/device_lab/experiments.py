@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ortlab.bench import RunProgress
     from ortlab.domain import Block, Device, Experiment
 
+Plan = Callable[..., "Experiment"]
+"""Takes what `ortlab.pipeline.plan` takes."""
+
 _LOOK_EVERY_S: Final = 0.25
 
 
@@ -35,10 +38,12 @@ class PhoneMeasure:
 
     Args:
         inventory: Of this host.
+        plan: Plans the experiment of a cell on a device that is open.
     """
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, *, plan: Plan = pipeline.plan) -> None:
         self._inventory = inventory
+        self._plan = plan
 
     def __call__(self, lease: Lease, cell: Cell, spec: JobSpec, recorder: Recorder) -> CellResult:
         """Carry out the experiment of a cell, or what is left of it.
@@ -57,7 +62,7 @@ class PhoneMeasure:
                 ) as device,
                 _closed_once_stopped(device, recorder),
             ):
-                planned = pipeline.plan(
+                planned = self._plan(
                     Path(cell.model),
                     section,
                     device,
