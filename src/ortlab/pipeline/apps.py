@@ -172,7 +172,7 @@ def _refuse_page(app: BuiltApp) -> None:
             f"cannot deploy {page}: a page is not installed but put on a web server, which is"
             " yours; it must send the two headers that the project's README.md names"
         )
-        step = f"copy {page} there; to try it here: node {page.parent / 'serve.mjs'}"
+        step = f"copy {page} there; to try it here: node {page.parent / 'serve.mjs'} {page}"
         raise UsageError(message, next_step=step)
 
 
