@@ -80,6 +80,7 @@ def check(spec: JobSpec, *, source: str) -> None:
         _check_files(spec)
     except OrtlabError as error:
         error.message = f"cannot use {source}: {error.message}"
+        error.args = (error.message,)
         raise
 
 
