@@ -169,6 +169,10 @@ class WebDevice:
             conditions_after=_filled(answer.conditions_after, after),
         )
 
+    def driver_processes(self) -> tuple[int, ...]:
+        """Return the processes that drive the browser, where they run."""
+        return self._client.processes()
+
     def close(self) -> None:
         """End what drives the browser, and the server; safe to call twice."""
         self._client.close()
