@@ -5,6 +5,7 @@ Nothing is printed here but to the console that the command line passes in.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Sequence
@@ -37,6 +38,9 @@ _COLOURS = {
 }
 _BAR = 10
 
+Read = Callable[[], tuple[Overview, Sequence[CellResult]]]
+"""Returns the overview and the newest results, newest first."""
+
 
 def status_json(overview: Overview, now: datetime) -> dict[str, Any]:
     """Return the overview for machines."""
@@ -62,7 +66,7 @@ def status_view(overview: Overview, results: Sequence[CellResult], now: datetime
 
 
 def follow(
-    read: Callable[[], tuple[Overview, Sequence[CellResult]]],
+    read: Read,
     console: Console,
     *,
     clock: Callable[[], datetime],
@@ -76,9 +80,23 @@ def follow(
     and with ``as_json`` it is a line of its own.
     """
     stopping = stop or threading.Event()
-    if console.is_terminal and not as_json:
-        _follow_live(read, console, clock, interval_s, stopping)
-        return
+    # Ctrl-C is how one stops looking, and no mishap.
+    with contextlib.suppress(KeyboardInterrupt):
+        if console.is_terminal and not as_json:
+            _follow_live(read, console, clock, interval_s, stopping)
+        else:
+            _follow_lines(read, console, clock, interval_s, stopping, as_json=as_json)
+
+
+def _follow_lines(
+    read: Read,
+    console: Console,
+    clock: Callable[[], datetime],
+    interval_s: float,
+    stopping: threading.Event,
+    *,
+    as_json: bool,
+) -> None:
     last = ""
     while not stopping.is_set():
         overview, results = read()
@@ -95,7 +113,7 @@ def follow(
 
 
 def _follow_live(
-    read: Callable[[], tuple[Overview, Sequence[CellResult]]],
+    read: Read,
     console: Console,
     clock: Callable[[], datetime],
     interval_s: float,

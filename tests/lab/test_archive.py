@@ -209,9 +209,29 @@ def test_an_odd_line_is_kept_and_its_columns_are_null_or_right(block: dict[str, 
     (made,) = tables._block(row)
     schema = tables.schemas()["blocks"]
     for name, kind in zip(schema.names, schema.types, strict=True):
-        pa.array([tables.clean(made.get(name), kind)], type=kind)
+        pa.array([tables.cleaner(kind)(made.get(name))], type=kind)
     assert made["line"] == line
     assert made["cell_id"] == "c"
+
+
+@pytest.mark.parametrize(
+    ("samples", "kept"),
+    [
+        ([1, 2, 3], [1, 2, 3]),
+        ([], []),
+        ([-(2**63), 2**63 - 1], [-(2**63), 2**63 - 1]),
+        ([1, 2**63], None),
+        ([1, None], None),
+        ([1, True], None),
+        ([1, 1.5], None),
+        ([[1]], None),
+        ("12", None),
+    ],
+)
+def test_samples_are_whole_or_not_there(samples: object, kept: list[int] | None) -> None:
+    line = json.dumps({"result": {"timing": {"measured_ns": samples}}})
+    (made,) = tables._block({"line": line})
+    assert tables.cleaner(pa.list_(pa.int64()))(made["measured_ns"]) == kept
 
 
 # ------------------------------------------------------------------------------ prune

@@ -78,12 +78,16 @@ def _write(
     import pyarrow.parquet as pq
 
     count = 0
+    clean = [
+        (name, kind, tables.cleaner(kind))
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
     with path.open("wb") as stream:
         with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
             for group in _groups(rows):
                 columns = [
-                    pa.array([tables.clean(row.get(name), kind) for row in group], type=kind)
-                    for name, kind in zip(schema.names, schema.types, strict=True)
+                    pa.array([make(row.get(name)) for row in group], type=kind)
+                    for name, kind, make in clean
                 ]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
                 count += len(group)

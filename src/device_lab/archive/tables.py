@@ -84,23 +84,20 @@ def converters() -> Mapping[str, tuple[str, Callable[[Row], Iterator[Row]]]]:
     }
 
 
-def clean(value: Any, kind: Any) -> Any:
-    """Return a value as its column takes it; null where it is none of that kind."""
+def cleaner(kind: Any) -> Callable[[Any], Any]:
+    """Return what makes a value one of a column's type; null where it is none of that kind."""
     import pyarrow as pa
 
-    if value is None:
-        return None
     if pa.types.is_list(kind):
-        return _list(value, kind.value_type)
+        inner = _whole_list if pa.types.is_integer(kind.value_type) else _list_of(kind.value_type)
+        return lambda value: inner(value) if isinstance(value, list) else None
     if pa.types.is_string(kind):
-        return encodable(value) if isinstance(value, str) else encodable(json.dumps(value))
+        return _text
     if pa.types.is_timestamp(kind):
-        return _time(value)
+        return _time
     if pa.types.is_boolean(kind):
-        return bool(value)
-    if pa.types.is_floating(kind):
-        return _number(value)
-    return _whole(value)
+        return lambda value: None if value is None else bool(value)
+    return _number if pa.types.is_floating(kind) else _whole
 
 
 def _plain(row: Row) -> Iterator[Row]:
@@ -138,12 +135,29 @@ def _parsed(text: Any) -> Row:
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: Any, kind: Any) -> list[Any] | None:
-    if not isinstance(value, list):
+def _list_of(kind: Any) -> Callable[[list[Any]], list[Any] | None]:
+    clean = cleaner(kind)
+
+    def cleaned(value: list[Any]) -> list[Any] | None:
+        # A list with a hole would shift what belongs to which run.
+        found = [clean(item) for item in value]
+        return None if None in found else found
+
+    return cleaned
+
+
+def _whole_list(value: list[Any]) -> list[int] | None:
+    # A block has thousands of samples, so none is looked at in Python.
+    if not value:
+        return value
+    fits = set(map(type, value)) == {int} and min(value) >= -_LARGEST and max(value) < _LARGEST
+    return value if fits else None
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
         return None
-    cleaned = [clean(item, kind) for item in value]
-    # A list with a hole would shift what belongs to which run.
-    return None if None in cleaned else cleaned
+    return encodable(value if isinstance(value, str) else json.dumps(value))
 
 
 def _whole(value: Any) -> int | None:

@@ -95,7 +95,7 @@ def page_token(directory: Path, *, new: bool = False) -> PageToken:
     """
     path = directory / TOKEN_FILE
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         secret = None if new else _kept(path)
         if secret is not None:
             return PageToken(path, False, secret)  # noqa: FBT003

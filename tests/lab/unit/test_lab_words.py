@@ -198,6 +198,24 @@ def test_watching_a_pipe_prints_only_what_changed() -> None:
     assert [line["jobs"][0]["job"]["spec"]["name"] for line in lines] == ["a", "b"]
 
 
+def test_watching_in_a_terminal_renews_one_table_until_ctrl_c() -> None:
+    stream = io.StringIO()
+    seen: list[int] = []
+
+    def read() -> tuple[Overview, tuple[()]]:
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return overview_of(f"job {len(seen)}"), ()
+
+    console = Console(file=stream, width=80, height=50, force_terminal=True)
+    status.follow(read, console, clock=lambda: NOW, interval_s=0)
+    text = stream.getvalue()
+    assert "job 1" in text
+    assert "job 2" in text
+    assert "\x1b[1A" in text  # the second stands where the first one stood
+
+
 def test_a_history_is_drawn_over_the_band_of_the_nights_before() -> None:
     phone = make_phone("p")
     ratios = [1.0, 1.002, 0.998, 1.001, 1.2]
