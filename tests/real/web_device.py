@@ -14,7 +14,7 @@ from ortlab.devices.web.bench_page import bench_page
 from ortlab.devices.web.browsers import chromium
 from ortlab.process import SystemProcesses
 
-CACHE = Path(__file__).parents[2] / ".cache" / "web" / "pages"
+CACHE = Path(__file__).parents[2] / ".cache" / "web" / "ortlab" / "bench-page"
 SOFTWARE_ADAPTER = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 
 
