@@ -130,6 +130,16 @@ def message_page(title: str, words: str) -> str:
     return _environment().get_template("message.html").render(title=title, words=words)
 
 
+def warm() -> None:
+    """Load what pages need, so that the first visitor does not wait for it."""
+    from ortlab.statistics import interval
+
+    environment = _environment()
+    for name in environment.list_templates(extensions=["html"]):
+        environment.get_template(name)
+    interval((0.0, 0.01, 0.02), alpha=0.05)
+
+
 def style() -> str:
     """Return the pages' style sheet."""
     return _source("style.css")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from device_lab.serve import pages
 from device_lab.serve.access import PageToken, names_for
 from device_lab.store import LabStore
 from ortlab.errors import UsageError
@@ -62,6 +63,7 @@ def serve(
         server = _server(store, token, settings, port, clock)
         if stop is not None:
             threading.Thread(target=_stop_when, args=(stop, server), daemon=True).start()
+        threading.Thread(target=pages.warm, daemon=True).start()
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
         server.run(sockets=[listener])
 
