@@ -119,6 +119,7 @@ static: install
 	$(BIN)/python scripts/renew_golden.py --check
 	$(BIN)/python scripts/renew_template.py --check
 	$(BIN)/python scripts/renew_ios_template.py --check
+	$(BIN)/python scripts/renew_web_template.py --check
 
 unit: install
 	$(BIN)/pytest -n 2 --dist loadfile -q tests/unit $(ARGS)
