@@ -1,8 +1,7 @@
-"""The connection to SQLite or PostgreSQL: transactions, group commit, migrations, errors in words.
+"""The connection to SQLite or PostgreSQL: transactions, migrations, errors in words.
 
 Transactions that write are serial: SQLite takes its write lock at the start, PostgreSQL an
-advisory lock. The operations that many threads ask for at the same moment share one transaction,
-and each returns only after its commit, so that one wait for the disk serves them all.
+advisory lock. A PostgreSQL server that starts again is waited for.
 
 Only this package imports SQLAlchemy, and `LabStore` imports this module when it is first needed.
 """
@@ -10,23 +9,23 @@ Only this package imports SQLAlchemy, and `LabStore` imports this module when it
 from __future__ import annotations
 
 import re
-import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
-from ortlab.errors import OrtlabError, StorageError, UsageError
+from device_lab.store.group_commit import ConnectionLostError, GroupCommit
+from ortlab.errors import StorageError, UsageError
 
 HEAD: Final = "0002"
 """The newest schema that this version knows."""
 
 _LOCK_NUMBER = 7_316_001
-_MAX_SHARED = 512
+_MAX_WAIT_S = 30.0
 _BUSY_MS = 60_000
 _NEXT_STEP = "give the store as sqlite:///lab.db or postgresql://user@host/database"
 
@@ -85,17 +84,6 @@ class Transaction:
             )
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting(Generic[Answer]):
-    """An operation of a thread that waits for its commit."""
-
-    operation: Callable[[Transaction], Answer]
-    answers: list[Answer] = field(default_factory=list)
-    error: BaseException | None = None
-    settled: bool = False
-    turn: threading.Event = field(default_factory=threading.Event)
-
-
 class Database:
     """A database that is up to date.
 
@@ -110,9 +98,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._url = _parsed(url)
-        self._queue: list[_Waiting[Any]] = []
-        self._queue_lock = threading.Lock()
-        self._led = False
+        self._commits = GroupCommit(self._transaction)
         self._engine = self._opened()
         try:
             self._migrate()
@@ -130,7 +116,13 @@ class Database:
         Raises:
             StorageError: The database cannot be used.
         """
-        with self._words("read"), self._engine.connect() as connection:
+        try:
+            return self._read(operation)
+        except ConnectionLostError:
+            return self._read(operation)
+
+    def _read(self, operation: Callable[[Transaction], Answer]) -> Answer:
+        with self._words("read"), self._connected() as connection:
             if self._engine.dialect.name == "postgresql":
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -139,117 +131,17 @@ class Database:
     def write(self, operation: Callable[[Transaction], Answer]) -> Answer:
         """Run what may write, and return after its commit.
 
-        The operation may be run again from its start when another one that shared its
-        transaction failed, so it must keep nothing of a run outside the database.
+        The operation may be run again from its start, see `GroupCommit`.
 
         Raises:
             StorageError: The database cannot be used; nothing of the operation is in it, unless
                 the connection broke during the commit itself.
         """
-        waiting = _Waiting(operation)
-        with self._queue_lock:
-            self._queue.append(waiting)
-            leads, self._led = not self._led, True
-        if not leads:
-            try:
-                # A lock of all in place of each one's own signal would let a thread that is
-                # served take it again before the others learn that they are served, too.
-                waiting.turn.wait()
-            except BaseException:
-                self._give_up(waiting)
-                raise
-        if not waiting.settled:
-            self._serve()
-        if waiting.error is not None:
-            raise waiting.error
-        return waiting.answers[-1]
-
-    def _serve(self) -> None:
-        """Carry out what waits, and let another thread carry out what came meanwhile."""
-        batch: list[_Waiting[Any]] = []
-        try:
-            if not self._together(batch):
-                for one in batch:
-                    self._alone(one)
-        except BaseException:
-            # Such as Ctrl-C: the others must not wait for ever, nor take it for a success.
-            for one in batch or self._taken():
-                if not one.settled:
-                    one.error = StorageError("cannot use the lab's store: it was interrupted")
-                    one.settled = True
-                    one.turn.set()
-            raise
-        finally:
-            for one in batch:
-                one.turn.set()
-            with self._queue_lock:
-                self._hand_over()
-
-    def _hand_over(self) -> None:
-        """Let the first that waits serve, while the queue is held."""
-        self._led = bool(self._queue)
-        if self._queue:
-            self._queue[0].turn.set()
-
-    def _give_up(self, waiting: _Waiting[Any]) -> None:
-        """Take back an operation that nobody has begun."""
-        with self._queue_lock:
-            if waiting in self._queue:
-                self._queue.remove(waiting)
-                if waiting.turn.is_set():
-                    self._hand_over()
-
-    def _taken(self) -> list[_Waiting[Any]]:
-        """Take what waits out of the queue."""
-        with self._queue_lock:
-            batch = self._queue[:_MAX_SHARED]
-            del self._queue[:_MAX_SHARED]
-        return batch
-
-    def _together(self, batch: list[_Waiting[Any]]) -> bool:
-        """Fill the batch with what waits and carry it out in one transaction.
-
-        Returns:
-            False, and nothing is done, if one of several spoils it.
-        """
-        try:
-            with self._transaction() as run:
-                # Only now: while other processes held the lock, more have come.
-                batch += self._taken()
-                for one in batch:
-                    before = run.write_count
-                    try:
-                        one.answers.append(one.operation(run))
-                    except OrtlabError as error:
-                        if run.write_count != before:
-                            raise
-                        one.error = error
-        except Exception as error:
-            if len(batch) > 1:
-                for one in batch:
-                    one.answers.clear()
-                    one.error = None
-                return False
-            # One alone, or the transaction did not even begin: it would for none of them.
-            batch += self._taken() if not batch else []
-            for one in batch:
-                one.error = error
-        for one in batch:
-            one.settled = True
-        return True
-
-    def _alone(self, one: _Waiting[Any]) -> None:
-        try:
-            with self._transaction() as run:
-                answer = one.operation(run)
-            one.answers.append(answer)
-        except Exception as error:
-            one.error = error
-        one.settled = True
+        return self._commits.carry_out(operation)
 
     @contextmanager
     def _transaction(self) -> Iterator[Transaction]:
-        with self._words("use"), self._engine.connect() as connection:
+        with self._words("use"), self._connected() as connection:
             connection.execution_options(writes=True)
             with connection.begin():
                 if self._engine.dialect.name == "postgresql":
@@ -264,7 +156,24 @@ class Database:
             yield
         except (sa.exc.SQLAlchemyError, OSError) as error:
             message = f"cannot {verb} the lab's store {self._shown}: {self._why(error)}"
-            raise StorageError(message) from _without_secrets(error)
+            lost = getattr(error, "connection_invalidated", False)
+            kind = ConnectionLostError if lost else StorageError
+            raise kind(message) from _without_secrets(error)
+
+    @contextmanager
+    def _connected(self) -> Iterator[sa.Connection]:
+        """Give a connection; while PostgreSQL starts again, wait for it."""
+        patience = _patience_s() if self._engine.dialect.name == "postgresql" else ()
+        for wait_s in patience:
+            try:
+                connection = self._engine.connect()
+                break
+            except sa.exc.OperationalError:
+                time.sleep(wait_s)
+        else:
+            connection = self._engine.connect()
+        with connection:
+            yield connection
 
     @property
     def _shown(self) -> str:
@@ -340,6 +249,16 @@ class Database:
             # The latter are of migrations that read values which no version of ours writes.
             message = f"cannot bring the lab's store {self._shown} up to date: {self._why(error)}"
             raise StorageError(message) from error
+
+
+def _patience_s() -> Iterator[float]:
+    """Yield the pauses between attempts to connect, in seconds: half a minute in all."""
+    pause_s = 0.05
+    waited_s = 0.0
+    while waited_s < _MAX_WAIT_S:
+        yield pause_s
+        waited_s += pause_s
+        pause_s = min(1.0, 2 * pause_s)
 
 
 @lru_cache(maxsize=512)
