@@ -119,6 +119,7 @@ class Agent:
         self._not_before: dict[str, int] = {}
         self._outcomes: dict[Outcome, int] = {}
         self._trouble: dict[str, str] = {}
+        self._told_waiting = False
 
     def stop(self) -> None:
         """End soon: blocks in flight are cut off, their cells go back; safe in a signal handler."""
@@ -199,12 +200,22 @@ class Agent:
                 and phone.blocked is None
                 and self._looks >= self._not_before.get(phone.phone_id, 0)
             ]
-        if free and self._store.open_cells():
+        waiting = len(self._store.open_cells())
+        if waiting:
             for phone_id in free:
                 if self._stop.is_set():
                     break
                 self._claim(phone_id)
+        self._tell_waiting(waiting)
         return True
+
+    def _tell_waiting(self, waiting: int) -> None:
+        """Say once that cells wait and none of the phones here may take one."""
+        if not waiting or self._measuring:
+            self._told_waiting = False
+        elif not self._told_waiting:
+            self._told_waiting = True
+            self._say(f"cells wait for a phone that may take them ({waiting}): ortlab lab status")
 
     def _claim(self, phone_id: str) -> None:
         lease = self._store.claim(

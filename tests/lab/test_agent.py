@@ -292,6 +292,30 @@ def test_a_store_that_falters_is_asked_again(
     assert len(store.blocks(lease.cell_id)) == 3
 
 
+def test_that_cells_wait_for_another_phone_is_said_once(store: LabStore) -> None:
+    said: list[str] = []
+    wanted = Requirements(labels=("flagship",))
+    store.submit(replace(SPEC, models=("a",), requirements=wanted), utc_now())
+    options = AgentOptions(host_id=HOST, look_every_s=0.05, ask_every_s=0.05, until_done=True)
+    agent = Agent(
+        store,
+        options,
+        holder="rack:7",
+        look=look,
+        measure=well,
+        clock=utc_now,
+        say=said.append,
+    )
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(agent.run)
+        _until(lambda: any("cells wait" in text for text in said))
+        time.sleep(0.3)
+        assert sum("cells wait" in text for text in said) == 1
+        store.label("p1", ["flagship"], utc_now())
+        assert running.result(60).outcomes == {Outcome.DONE: 1}
+    assert store.results()[0].phone_id == "p1"
+
+
 def test_the_agent_outlives_looks_that_fail(store: LabStore) -> None:
     fails = iter([True, True])
 
