@@ -171,7 +171,7 @@ class Chaos:
         seed: Of all that is random here; what the processes make of it is theirs.
         kills: How many.
         adb: The host with phones on adb; None to leave it out.
-        when_restarted: Restarts the database under everyone; None if it has no server.
+        restart_database: Cuts everyone's connections to it; None if it has no server.
     """
 
     directory: Path
@@ -197,6 +197,7 @@ class Chaos:
         self.scheduler_address = f"tcp://127.0.0.1:{free_port()}"
         self.due: list[tuple[float, Callable[[], None]]] = []
         self.jobs = 0
+        self._steps = 0
         self.trouble: list[str] = []
 
     def run(self) -> None:
@@ -228,7 +229,8 @@ class Chaos:
             self._pull_a_cable()
         elif chance < 0.32:
             self._cancel_a_job()
-        elif chance < 0.37 and self.restart_database is not None:
+        self._steps += 1
+        if self._steps % 5 == 0 and self.restart_database is not None:
             self.restart_database()
             self.happened["database restart"] += 1
         self._release_phones()

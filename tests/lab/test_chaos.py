@@ -6,6 +6,7 @@ ORTLAB_CHAOS_KILLS=2000 pytest tests/lab/test_chaos.py     a long one
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -15,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from conftest import find_postgres
 from device_lab.values import CellState, Outcome, StoredBlock
 from lab.chaos import KINDS, LEASE_STATES, Chaos, night
+from lab.postgres import server, with_new_database
 
 pytestmark = pytest.mark.real
 KILLS = int(os.environ.get("ORTLAB_CHAOS_KILLS", "100"))
@@ -77,13 +80,13 @@ def check_ends(chaos: Chaos) -> None:
             assert newest[0].reason, f"{cell.cell_id} failed without a reason"
 
 
-def check(chaos: Chaos, kinds: set[str]) -> None:
+def check(chaos: Chaos, kinds: set[str], kills: int) -> None:
     sys.stderr.write(
         f"\nseed {chaos.seed}: kills {dict(chaos.killed)}, leases hit {dict(chaos.states)},"
         f" besides {dict(chaos.happened)}\n"
     )
     assert chaos.trouble == []
-    assert chaos.killed.total() >= KILLS
+    assert chaos.killed.total() >= kills
     # Without these the night would have been quiet, and nothing shown.
     assert {kind for kind, count in chaos.killed.items() if count} == kinds
     assert {state for state, count in chaos.states.items() if count} == set(LEASE_STATES)
@@ -101,4 +104,30 @@ def check(chaos: Chaos, kinds: set[str]) -> None:
 def test_a_night_of_kills_loses_nothing(tmp_path: Path, seed: int) -> None:
     url = f"sqlite:///{tmp_path / 'lab.db'}"
     with night(tmp_path, url, seed=seed, kills=KILLS, with_adb=True) as chaos:
-        check(chaos, set(KINDS))
+        check(chaos, set(KINDS), KILLS)
+
+
+def end_connections(url: str) -> None:
+    """Cut every connection, as a restart of the database does."""
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+
+
+@pytest.mark.requires("postgres")
+def test_a_night_with_a_database_that_is_restarted_loses_nothing(tmp_path: Path, seed: int) -> None:
+    programs = find_postgres()
+    assert programs is not None
+    with server(programs) as main_url:
+        url = with_new_database(main_url)
+        restart = functools.partial(end_connections, url)
+        kills = max(KILLS // 3, 30)
+        with night(
+            tmp_path, url, seed=seed, kills=kills, with_adb=False, restart_database=restart
+        ) as chaos:
+            assert chaos.happened["database restart"] >= 3
+            check(chaos, {kind for kind in KINDS if "adb" not in kind}, kills)

@@ -280,6 +280,6 @@ class _Agent:
 
 def _root_of(error: BaseException) -> str:
     """Return the words of the first of a chain of errors, which says why."""
-    while error.__cause__ is not None:
+    while isinstance(error.__cause__, Exception):
         error = error.__cause__
     return str(error) or type(error).__name__
