@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -323,6 +324,20 @@ def test_listening_for_the_network_needs_asking_and_warns(tmp_path: Path) -> Non
         assert page.ask("/", host=f"192.0.2.7:{page.port}")[0].status == 200
         assert page.ask("/", host="example.org")[0].status == 421
         assert "TLS" in (tmp_path / "stderr.txt").read_text()
+
+
+def test_a_store_that_answers_no_more_is_told_without_its_place(tmp_path: Path) -> None:
+    with served(tmp_path) as page:
+        assert page.ask("/")[0].status == 200
+        with sqlite3.connect(tmp_path / "ortlab" / "lab" / "lab.db") as connection:
+            connection.execute("ALTER TABLE phones RENAME TO gone")
+        for target in ("/", "/api/overview"):
+            answer, body = page.ask(target)
+            assert answer.status == 503
+            assert str(tmp_path).encode() not in body
+        assert (
+            str(tmp_path / "ortlab" / "lab" / "lab.db") not in (tmp_path / "stderr.txt").read_text()
+        )
 
 
 def test_a_taken_port_is_told_with_what_helps(tmp_path: Path) -> None:
