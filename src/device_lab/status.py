@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 MOST_JOBS = 20
+MOST_OVER = 5
 MOST_PHONES = 40
 MOST_VERDICTS = 10
 _LONGEST_NAME = 60
@@ -59,9 +60,8 @@ def status_view(overview: Overview, results: Sequence[CellResult], now: datetime
     from rich.text import Text
 
     parts: list[RenderableType] = [Text(wording.summary(overview))]
-    parts += _jobs(overview, now)
-    parts += _phones(overview, now)
-    parts += _verdicts(results, now)
+    for section in (_jobs(overview, now), _phones(overview, now), _verdicts(results, now)):
+        parts += [Text(), *section] if section else []
     return Group(*parts)
 
 
@@ -135,15 +135,18 @@ def _jobs(overview: Overview, now: datetime) -> list[RenderableType]:
     if not rows:
         return [_text("No jobs; next: ortlab lab submit JOB.toml")]
     table = _table("jobs", ("job", "state", "cells", "", "how long yet"), right=(2,))
-    for row in rows[:MOST_JOBS]:
+    waiting = [row for row in rows if row.ended < row.total]
+    over = [row for row in rows if row.ended >= row.total]
+    shown = [*waiting[:MOST_JOBS], *over[:MOST_OVER]]
+    for row in shown:
         cells = f"{row.done} of {row.total}"
         told = "; ".join(text for text in (row.deadline, row.estimate) if text)
         name = f"{_named(row.name)}\n{row.short_id}"
         table.add_row(_text(name), _state(row.state), _text(cells), _bar(row), _text(told))
     parts: list[RenderableType] = [table]
-    if len(rows) > MOST_JOBS:
-        parts.append(_text(f"{len(rows) - MOST_JOBS} further jobs: ortlab lab status --json"))
-    for row in rows[:MOST_JOBS]:
+    if len(rows) > len(shown):
+        parts.append(_text(f"{len(rows) - len(shown)} further jobs: ortlab lab status --json"))
+    for row in shown:
         parts += [_text(f"{_named(row.name)}: {_reason(why)}") for why in row.reasons[:3]]
     return parts
 
@@ -178,7 +181,7 @@ def _verdicts(results: Sequence[CellResult], now: datetime) -> list[RenderableTy
     table = _table("recent verdicts", ("model", "phone", "arm", "verdict", "when"))
     for row in rows:
         verdict = _state(row.verdict)
-        verdict.append(f"\n{row.change}" + (f" [{row.interval}]" if row.interval else ""))
+        verdict.append(f"\n{row.change}" + (f" [{_short(row.interval)}]" if row.interval else ""))
         arm = f"{_named(row.arm)}\nagainst {_named(row.baseline)}"
         table.add_row(
             _text(_named(row.model_name)), _text(_named(row.phone_name)), _text(arm), verdict,
@@ -219,6 +222,10 @@ def _text(words: str) -> Any:
     from rich.text import Text
 
     return Text(visible(words, keep_lines=True))
+
+
+def _short(interval: str) -> str:
+    return interval.replace(" %", "").replace(" to ", " ")
 
 
 def _named(name: str) -> str:
