@@ -19,6 +19,7 @@ from web_device import SOFTWARE_ADAPTER, built_page, open_browser
 from ortlab import tensors
 from ortlab.devices.host import HostDevice
 from ortlab.devices.web import ShownOptions, ShownWebDevice, WebDevice, WebOptions
+from ortlab.devices.web.bench_page import PageBuild
 from ortlab.devices.web.browsers import chromium, end_browser, make_profile
 from ortlab.devices.web.client import BrowserClient
 from ortlab.domain import DeviceKind
@@ -130,18 +131,27 @@ def test_a_page_that_is_not_isolated_says_so(page: Path, tmp_path: Path) -> None
     assert (result.browser.threads_asked, result.browser.threads_got) == (2, 1)
 
 
-def test_webgpu_runs_on_a_software_adapter_and_says_so(page: Path, tmp_path: Path) -> None:
-    request = make_request(make_arm(MODEL), tmp_path, providers=(WEBGPU, CPU))
-    with open_browser(page, *SOFTWARE_ADAPTER) as device:
-        if WEBGPU.name not in device.info.available_providers:
-            assert device.info.absent_providers[WEBGPU.name]
-            pytest.skip(f"no WebGPU here: {device.info.absent_providers[WEBGPU.name]}")
-        result = device.run_block(request, make_arm(MODEL))
+@pytest.mark.parametrize("name", ["small.onnx", FIXED_STYLE, RUNTIME_STYLE])
+def test_webgpu_computes_on_a_software_adapter_what_python_does_and_says_so(
+    tmp_path: Path, name: str
+) -> None:
+    model = FORMATS / name
+    with open_browser(built_page(PageBuild.WEBGPU), *SOFTWARE_ADAPTER) as device:
+        assert WEBGPU.name in device.info.available_providers
+        request = small_request(tmp_path / "web", model, Purpose.PARITY)
+        result = device.run_block(replace(request, providers=(WEBGPU, CPU)), make_arm(model))
     assert isinstance(result, BlockResult)
-    assert result.failure is None
+    assert result.failure is None, result.failure
     assert result.browser is not None
     assert result.browser.adapter_is_fallback
     assert result.registered_providers == (WEBGPU.name, CPU.name)
+    request = small_request(tmp_path / "host", model, Purpose.PARITY)
+    expected = HostDevice(SystemProcesses()).run_block(request, make_arm(model))
+    assert isinstance(expected, BlockResult)
+    for mine, theirs in zip(result.outputs, expected.outputs, strict=True):
+        np.testing.assert_allclose(
+            tensors.read_tensor(mine), tensors.read_tensor(theirs), rtol=1e-3, atol=1e-4
+        )
 
 
 # ------------------------------------------------------------------------------ what runs

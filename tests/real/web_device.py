@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ortlab.devices.host import HostDevice
 from ortlab.devices.web import WebDevice, WebOptions
-from ortlab.devices.web.bench_page import bench_page
+from ortlab.devices.web.bench_page import PageBuild, bench_page
 from ortlab.devices.web.browsers import chromium
 from ortlab.process import SystemProcesses
 
@@ -18,14 +18,15 @@ CACHE = Path(__file__).parents[2] / ".cache" / "web" / "ortlab" / "bench-page"
 SOFTWARE_ADAPTER = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 
 
-def built_page() -> Path:
+def built_page(build: PageBuild = PageBuild.WASM) -> Path:
     """Return the template's bench page, built once for each state of the template.
 
     ``ORTLAB_BENCH_PAGE`` names one that is built already.
     """
-    if named := os.environ.get("ORTLAB_BENCH_PAGE"):
+    named = os.environ.get("ORTLAB_BENCH_PAGE")
+    if named and build is PageBuild.WASM:
         return Path(named)
-    return bench_page(CACHE, processes=SystemProcesses(), say=lambda _: None)
+    return bench_page(CACHE, processes=SystemProcesses(), say=lambda _: None, build=build)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,7 @@ def open_device(
     app: BuiltApp | None = None,
     state_directory: Path | None = None,
     cache_directory: Path | None = None,
+    providers: Collection[str] = (),
     say: Callable[[str], None] = lambda _: None,
     by_hand: bool = False,
 ) -> Device:
@@ -93,6 +94,7 @@ def open_device(
         app: Benchmark app that a phone runs; needed for all but the virtual ones and browsers.
         state_directory: Where it is kept which settings of a phone were changed.
         cache_directory: Where the page that browsers run is kept.
+        providers: That blocks will ask for, by ORT's names; a browser's page is built for them.
         say: Told what is waited for.
         by_hand: Whether a person opens the app, which only iPhones need.
 
@@ -107,7 +109,12 @@ def open_device(
         return HostDevice(processes or SystemProcesses())
     if kind_of(device_id) is DeviceKind.WEB:
         return open_browser(
-            device_id, processes=processes, app=app, cache_directory=cache_directory, say=say
+            device_id,
+            processes=processes,
+            app=app,
+            cache_directory=cache_directory,
+            providers=providers,
+            say=say,
         )
     return open_phone(device_id, app=app, state_directory=state_directory, say=say, by_hand=by_hand)
 
@@ -118,6 +125,7 @@ def open_browser(
     processes: Processes | None = None,
     app: BuiltApp | None = None,
     cache_directory: Path | None = None,
+    providers: Collection[str] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> WebDevice | ShownWebDevice:
     """Open a browser by id; see :func:`open_device`."""
@@ -129,6 +137,7 @@ def open_browser(
         app=app,
         cache=cache / "bench-page",
         processes=processes or SystemProcesses(),
+        providers=providers,
         say=say,
     )
 

@@ -53,6 +53,7 @@ def open_for(device_id: str, section: BenchSection, *, say: Say) -> Device:
         DeviceError: It is not ready.
         ToolchainError: The app cannot be read, or its signature would be refused.
     """
+    from ortlab.bench import parse_providers
     from ortlab.devices import open_device
 
     app = app_for(device_id, section.apps) if device_id != HOST else None
@@ -61,6 +62,7 @@ def open_for(device_id: str, section: BenchSection, *, say: Say) -> Device:
         app=app,
         state_directory=state_directory(),
         cache_directory=cache_directory(),
+        providers={item.name for text in section.ep for item in parse_providers(text)},
         say=say,
         by_hand=section.by_hand,
     )

@@ -6,7 +6,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +17,33 @@ from ortlab.process import Command, Processes
 
 PAGE: Final = "bench.html"
 
+_NEED_WEBGPU: Final = frozenset({"WebGpuExecutionProvider", "WebNNExecutionProvider"})
+_RUNTIME: Final = "src/generated/runtime.ts"
+_WEBGPU: Final = (
+    ('"onnxruntime-web/wasm"', '"onnxruntime-web/webgpu"'),
+    ("ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.asyncify.wasm"),
+    ('providers: ["wasm"]', 'providers: ["webgpu", "webnn", "wasm"]'),
+)
+"""What makes the template's choice of a build that of WebGPU: the one generated file names it."""
+
 _TEMPLATE: Final = "web_template"
-_SKIPPED: Final = ("node_modules", "dist", ".vite", "coverage")
+_SKIPPED: Final = ("node_modules", "dist", "build", ".vite", "coverage")
 _INSTALL_S: Final = 600.0
 _BUILD_S: Final = 300.0
 _INSTALL: Final = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
 _BUILD: Final = ("npm", "run", "build")
+
+
+class PageBuild(StrEnum):
+    """Builds of ONNX Runtime for browsers: WebAssembly alone, or with WebGPU and WebNN."""
+
+    WASM = "wasm"
+    WEBGPU = "webgpu"
+
+
+def build_for(providers: Collection[str]) -> PageBuild:
+    """Return the smallest build that has providers, which are named as ORT names them."""
+    return PageBuild.WEBGPU if _NEED_WEBGPU & set(providers) else PageBuild.WASM
 
 
 def page_of(app: BuiltApp) -> Path:
@@ -37,11 +59,18 @@ def page_of(app: BuiltApp) -> Path:
     return root
 
 
-def bench_page(cache: Path, *, processes: Processes, say: Callable[[str], None]) -> Path:
+def bench_page(
+    cache: Path,
+    *,
+    processes: Processes,
+    say: Callable[[str], None],
+    build: PageBuild = PageBuild.WASM,
+) -> Path:
     """Return the directory of the template's bench page; build it if that was not done yet.
 
     Args:
         cache: Where pages are kept, one for each state of the template; they can be deleted.
+        build: Of ONNX Runtime, that the page carries.
         processes: Runs npm.
         say: Told when it is built.
 
@@ -50,7 +79,7 @@ def bench_page(cache: Path, *, processes: Processes, say: Callable[[str], None])
         StorageError: The cache cannot be written.
     """
     template = _template()
-    home = cache / _version(template)
+    home = cache / f"{_version(template)}-{build}"
     if (home / PAGE).is_file():
         return home
     say("building the bench page from the template; this is done once and takes a minute")
@@ -59,8 +88,11 @@ def bench_page(cache: Path, *, processes: Processes, say: Callable[[str], None])
         with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as place:
             project = Path(place, "project")
             shutil.copytree(template, project, ignore=shutil.ignore_patterns(*_SKIPPED))
+            if build is PageBuild.WEBGPU:
+                _choose_webgpu(project)
+            log = cache / f"{home.name}.log"
             for step, deadline_s in ((_INSTALL, _INSTALL_S), (_BUILD, _BUILD_S)):
-                _run(step, project, deadline_s, home.with_suffix(".log"), processes)
+                _run(step, project, deadline_s, log, processes)
             built = project / "dist"
             if not (built / PAGE).is_file():
                 message = f"cannot build the bench page: npm made no {PAGE}"
@@ -70,6 +102,17 @@ def bench_page(cache: Path, *, processes: Processes, say: Callable[[str], None])
         message = f"cannot keep the bench page in {cache}: {error.strerror}"
         raise StorageError(message, next_step="make room, or set XDG_CACHE_HOME") from error
     return home
+
+
+def _choose_webgpu(project: Path) -> None:
+    path = project / _RUNTIME
+    text = path.read_text(encoding="utf-8")
+    for old, new in _WEBGPU:
+        if old not in text:
+            message = f"cannot build the bench page with WebGPU: {_RUNTIME} does not say {old}"
+            raise ToolchainError(message, next_step="pip install --force-reinstall ortlab")
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
 
 
 def _keep(built: Path, home: Path) -> None:

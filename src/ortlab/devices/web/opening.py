@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
 from ortlab.devices.host import HostDevice
-from ortlab.devices.web.bench_page import bench_page, page_of
+from ortlab.devices.web.bench_page import bench_page, build_for, page_of
 from ortlab.devices.web.browsers import INSTALL, chromium, find_chromium
 from ortlab.devices.web.by_hand import ShownOptions, ShownWebDevice
 from ortlab.devices.web.device import DEVICE_ID, WebDevice
@@ -28,6 +28,7 @@ def open_web(
     app: BuiltApp | None,
     cache: Path,
     processes: Processes,
+    providers: Collection[str] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> WebDevice | ShownWebDevice:
     """Open a browser; the caller closes it.
@@ -38,6 +39,7 @@ def open_web(
         app: Built app whose bench page is used; the template's if None.
         cache: Where the template's page is kept.
         processes: How programs are started.
+        providers: That blocks will ask for, by ORT's names; the template's page is built for them.
         say: Told what is built, and what a person is to do.
 
     Raises:
@@ -51,7 +53,10 @@ def open_web(
         message = f"cannot open {device_id}: no browser is called so"
         raise UsageError(message, next_step=f"--device {DEVICE_ID}, or --device web:url-shown")
     found = chromium() if shown is None else None
-    page = page_of(app) if app is not None else bench_page(cache, processes=processes, say=say)
+    if app is not None:
+        page = page_of(app)
+    else:
+        page = bench_page(cache, processes=processes, say=say, build=build_for(providers))
     if found is None:
         port = int(shown[1] or 0) if shown is not None else 0
         return ShownWebDevice(page, say=say, options=ShownOptions(port=port))
