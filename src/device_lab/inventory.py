@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -26,6 +26,8 @@ from ortlab.pipeline import open_for, state_directory
 Say = Callable[[str], None]
 
 LOOK_AGAIN_S: Final = 30.0
+_CONNECT_AGAIN_S: Final = 30.0
+_CONNECT_DEADLINE_S: Final = 5.0
 _AT_ONCE: Final = 8
 # What systems tell that have no number, and makers who gave all of theirs the same one.
 _NO_NUMBERS: Final = frozenset({"", "unknown", "virtual", "0123456789abcdef", "00000000"})
@@ -67,6 +69,7 @@ class Inventory:
         self._looking = threading.Lock()
         self._busy: set[str] = set()
         self._stale: set[str] = set()
+        self._connected: dict[str, datetime] = {}  # addresses that are gone, and when to try
         self._known: dict[str, tuple[str, LabPhone, datetime]] = {}
 
     def look(self, now: datetime) -> tuple[LabPhone, ...]:
@@ -76,7 +79,7 @@ class Inventory:
         is said, and comes in once it tells what it is.
         """
         with self._looking:
-            listed = self._listed()
+            listed = self._listed(now)
             due = [item for item in listed if self._is_due(item, now)]
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 for item, seen in zip(due, pool.map(lambda one: one.look(), due), strict=True):
@@ -116,15 +119,20 @@ class Inventory:
 
     # -- what is there --------------------------------------------------------------------------
 
-    def _listed(self) -> list[_Listed]:
+    def _listed(self, now: datetime) -> list[_Listed]:
         extra = [_Listed(name, "", partial(self._look_inside, name)) for name in self._devices]
-        return [*extra, *self._android(), *self._iphones()]
+        return [*extra, *self._android(now), *self._iphones()]
 
-    def _android(self) -> list[_Listed]:
-        from ortlab.devices.android import attached_phones, look_at_phone
+    def _android(self, now: datetime) -> list[_Listed]:
+        from ortlab.devices.android import attached_phones, connect_again, look_at_phone
 
         try:
             phones = attached_phones()
+            if connect_again(
+                self._lost({phone.serial for phone in phones if phone.state == "device"}, now),
+                deadline_s=_CONNECT_DEADLINE_S,
+            ):
+                phones = attached_phones()
         except ToolchainError as error:  # a host of iPhones needs no adb
             self._tell_once(f"Android phones cannot be listed: {error.message}")
             return []
@@ -132,6 +140,20 @@ class Inventory:
         return [
             _Listed(phone.serial, str(phone.state), partial(look_at, phone)) for phone in phones
         ]
+
+    def _lost(self, here: set[str], now: datetime) -> tuple[str, ...]:
+        """Return the phones on the network to connect to again: a new adb server forgot them."""
+        for serial in here:
+            self._connected.pop(serial, None)
+        with self._lock:
+            ready = {name for name, known in self._known.items() if known[1].blocked is None}
+        for serial in ready - here - set(self._devices):
+            if _is_address(serial):
+                self._connected.setdefault(serial, now)
+        due = [serial for serial, at in self._connected.items() if at <= now]
+        again_at = now + timedelta(seconds=_CONNECT_AGAIN_S)
+        self._connected.update(dict.fromkeys(due, again_at))
+        return tuple(due)
 
     def _iphones(self) -> list[_Listed]:
         from ortlab.doctor import has_usbmuxd
@@ -250,6 +272,12 @@ def phone_id(seen: PhoneLook, info: DeviceInfo, host_id: str) -> str:
     if info.kind is not DeviceKind.HOST and not info.emulator and number.lower() not in _NO_NUMBERS:
         return number
     return f"{seen.device_id}@{host_id}"
+
+
+def _is_address(serial: str) -> bool:
+    from ortlab.devices.android.attached import is_address
+
+    return is_address(serial)
 
 
 def check_devices(names: Sequence[str]) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ def test_a_phone_comes_with_its_facts_and_goes(rack: OwnAdb) -> None:
         assert phone.free_bytes is not None
         assert unready(phone, NOW, ReadinessLimits()) == ()
         assert inventory.device_id("SN1") == attached.serial
-    assert inventory.look(NOW) == ()
+    assert inventory.look(NOW) == (), "it is looked for, and not found"
     with pytest.raises(DeviceLostError, match="SN1"):
         inventory.device_id("SN1")
 
@@ -101,6 +101,15 @@ def test_what_a_person_must_do_is_told_and_looked_at_again_soon(rack: OwnAdb) ->
         asked = len(attached.opened)
         inventory.look(NOW + timedelta(seconds=1))
         assert len(attached.opened) > asked
+
+
+def test_phones_on_the_network_come_back_when_the_adb_server_is_started_anew() -> None:
+    with adb() as own, phone_on(own, "SN6"), phone_on(own, "SN7"):
+        inventory = Inventory("rack")
+        assert [phone.phone_id for phone in inventory.look(NOW)] == ["SN6", "SN7"]
+        own.kill()
+        later = inventory.look(NOW + timedelta(seconds=5))
+        assert [phone.phone_id for phone in later] == ["SN6", "SN7"]
 
 
 def test_a_low_battery_blocks(rack: OwnAdb) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ortlab.devices.android.device import AndroidDevice, AndroidOptions
 from ortlab.devices.android.opening import (
     attached_phones,
+    connect_again,
     look_at_phone,
     open_android,
     phone_findings,
@@ -18,6 +19,7 @@ __all__ = [
     "PhoneFinding",
     "Readiness",
     "attached_phones",
+    "connect_again",
     "look_at_phone",
     "open_android",
     "phone_findings",

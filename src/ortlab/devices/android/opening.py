@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ortlab.devices.android.adb import AdbServer
 
 _CONNECT_DEADLINE_S: Final = 20.0
+_CONNECTIONS: Final = 8
 
 
 def open_android(
@@ -75,6 +77,36 @@ def attached_phones(server: AdbServer | None = None) -> tuple[AttachedPhone, ...
         ToolchainError: There is no adb.
     """
     return (server or _started_server()).phones()
+
+
+def connect_again(
+    addresses: Sequence[str], server: AdbServer | None = None, *, deadline_s: float
+) -> tuple[str, ...]:
+    """Connect to phones by network, all at once, as after the adb server was started anew.
+
+    Args:
+        addresses: ``host:port``.
+        server: adb server; that of the environment if None.
+        deadline_s: Total time of each.
+
+    Returns:
+        The serials of those that answer.
+
+    Raises:
+        ToolchainError: There is no adb.
+    """
+    asked = server or _started_server()
+
+    def connect(address: str) -> str | None:
+        try:
+            return asked.connect(address, deadline_s=deadline_s)
+        except OrtlabError:
+            return None
+
+    if not addresses:
+        return ()
+    with ThreadPoolExecutor(min(len(addresses), _CONNECTIONS)) as pool:
+        return tuple(serial for serial in pool.map(connect, addresses) if serial is not None)
 
 
 def phone_findings(
