@@ -12,7 +12,7 @@ from typing import Any
 
 import onnx
 import pytest
-from sdk_models import HOSTILE, all_types, hostile
+from sdk_models import HOSTILE, all_types, hostile, product
 from sdk_prepared import check_outputs, prepared_models
 
 from conftest import find_chromium
@@ -30,6 +30,7 @@ NAME = "</title><script>alert('name')</script><img src=x onerror=alert(1)> \u202
 LABELS = ("<img src=x onerror=alert('label')>", '"></td><script>alert(2)</script>')
 DIRECTORY = "a page's <b> $HOME `x` %2e ü"
 WAIT_MS = 60_000
+SOFTWARE_ADAPTER = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 LARGEST_RATIO = 1.05
 """Shipped bytes ÷ those of the models and of the runtime's own files."""
 
@@ -66,7 +67,7 @@ def served(page: Path) -> Iterator[str]:
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
-    arguments = ["--disable-gpu", "--disable-dev-shm-usage"]
+    arguments = ["--disable-gpu", "--disable-dev-shm-usage", *SOFTWARE_ADAPTER]
     if os.geteuid() == 0:
         arguments.append("--no-sandbox")
     with sync_playwright() as playwright:
@@ -182,7 +183,8 @@ async function answers(threads: number): Promise<unknown> {
         shape: output.shape,
         bytes: Array.from(encodeTensor(output)),
       }));
-      told.push({ model: model.name, threads: session.report.threads, outputs });
+      const { threads: got, providers } = session.report;
+      told.push({ model: model.name, threads: got, ran: providers.registered, outputs });
       await session.close();
     }
   }
@@ -194,15 +196,27 @@ Object.assign(globalThis, { answers });
 """What a user may write in the place of the starter page."""
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("providers", "threads", "wasm"),
+    [
+        (("wasm",), 1, "ort-wasm-simd-threaded-"),
+        (("wasm",), 2, "ort-wasm-simd-threaded-"),
+        (("webgpu", "wasm"), 1, "ort-wasm-simd-threaded.asyncify-"),
+    ],
+)
 def test_every_type_comes_out_of_the_browser_as_out_of_python(
-    browser: Any, tmp_path: Path, threads: int
+    browser: Any, tmp_path: Path, providers: tuple[str, ...], threads: int, wasm: str
 ) -> None:
-    protos = {"all types": all_types(), "hostile": hostile()}
+    """Also with WebGPU, on an adapter that is a program; and one build alone is shipped."""
+    protos = {"all types": all_types(), "hostile": hostile(), "product": product()}
     prepared, models = prepared_models(protos, tmp_path)
-    projects.write_project(tmp_path / "project", models, tmp_path / "assets", "sdk_driver")
+    projects.write_project(
+        tmp_path / "project", models, tmp_path / "assets", "sdk_driver", providers=providers
+    )
     (tmp_path / "project/src/app/main.ts").write_text(PAGE)
     packages.run("vite", "build", directory=tmp_path / "project")
+    (shipped,) = (tmp_path / "project/dist").rglob("*.wasm")
+    assert shipped.name.startswith(wasm)
     with (
         served(tmp_path / "project/dist") as address,
         opened(browser, address) as seen,
@@ -213,7 +227,7 @@ def test_every_type_comes_out_of_the_browser_as_out_of_python(
     by_name = {model.name: model for model in prepared.values()}
     assert {entry["model"] for entry in told} == set(by_name)
     for entry in told:
-        assert entry["threads"] == threads
+        assert (entry["threads"], tuple(entry["ran"])) == (threads, providers)
         found = {
             output["name"]: decode(
                 bytes(output["bytes"]), output["type"], tuple(output["shape"]), source="page"

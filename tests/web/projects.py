@@ -16,12 +16,19 @@ RUN_S = 600.0
 _NOT_COPIED = ("node_modules", "dist", "build", "generated", "test")
 
 
-def write_project(target: Path, models: Sequence[ModelForSdk], assets: Path, driver: str) -> None:
+def write_project(
+    target: Path,
+    models: Sequence[ModelForSdk],
+    assets: Path,
+    driver: str,
+    *,
+    providers: Sequence[str] = ("wasm",),
+) -> None:
     """Write a project; what runs in it is the driver, a directory beside this file."""
     shutil.copytree(packages.TEMPLATE, target, ignore=shutil.ignore_patterns(*_NOT_COPIED, "*.log"))
     packages.use_packages(target)
     generated = target / "src" / "generated"
-    sources = {**typescript_sources(models), "runtime.ts": runtime_source(["wasm"])}
+    sources = {**typescript_sources(models), "runtime.ts": runtime_source(providers)}
     for path, text in sources.items():
         (generated / path).parent.mkdir(parents=True, exist_ok=True)
         (generated / path).write_text(text, encoding="utf-8")
