@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from statistics import median
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_lab.forecast import estimate
+from device_lab.forecast import estimate, forecast, grouped
 from device_lab.planning import (
     OpenCell,
     ReadinessLimits,
@@ -163,6 +164,7 @@ def labs(draw: st.DrawFn) -> tuple[list[LabPhone], list[OpenCell]]:
                 requirements=required[job],
                 priority=draw(st.integers(-1, 1)),
                 taken_phone_ids=frozenset(draw(st.sets(st.sampled_from(["p0", "p1", "p2"])))),
+                home_phone_id=draw(st.sampled_from([None, None, "p3", "p4", "p9"])),
             )
         )
     return phones, cells
@@ -183,6 +185,7 @@ def test_an_assignment_breaks_no_rule_and_leaves_no_phone_idle_for_nothing(
             assert all(choose_cell(phone, [cell], NOW, LIMITS) is None for phone in idle)
         else:
             assert phone_id not in cell.taken_phone_ids
+            assert cell.home_phone_id in (None, phone_id)
             assert unmet(by_phone[phone_id], cell.requirements) == ()
             assert unready(by_phone[phone_id], NOW, LIMITS) == ()
     assert given_phones == assign(phones[::-1], cells[::-1], NOW, LIMITS)
@@ -197,6 +200,23 @@ def test_a_phone_is_given_the_first_cell_in_order_that_fits(
         chosen = choose_cell(phone, cells, NOW, LIMITS)
         fitting = [c for c in order(cells) if choose_cell(phone, [c], NOW, LIMITS)]
         assert chosen == (fitting[0] if fitting else None)
+
+
+def test_a_cell_that_was_begun_waits_for_its_phone_and_goes_first_there() -> None:
+    fresh, begun = make_cell("c0"), make_cell("c1", home_phone_id="b")
+    phones = [make_phone("a"), make_phone("b")]
+    assert choose_cell(phones[0], [begun], NOW, LIMITS) is None
+    assert choose_cell(phones[1], [fresh, begun], NOW, LIMITS) == begun
+    assert assign(phones, [fresh, begun], NOW, LIMITS) == {"c0": "a", "c1": "b"}
+    assert assign(phones[:1], [begun], NOW, LIMITS) == {}
+    urgent = make_cell("c2", job_id="urgent", priority=1)
+    assert choose_cell(phones[1], [begun, urgent], NOW, LIMITS) == urgent
+
+
+def test_what_a_person_must_do_at_a_phone_keeps_it_from_cells() -> None:
+    phone = make_phone(blocked="its screen is locked")
+    assert unready(phone, NOW, LIMITS) == ("its screen is locked",)
+    assert choose_cell(phone, [make_cell()], NOW, LIMITS) is None
 
 
 def test_without_a_past_there_is_no_estimate() -> None:
@@ -228,6 +248,37 @@ def test_an_estimate_lies_between_perfect_sharing_and_one_after_the_other(
     assert told.typical_s <= told.cautious_s <= max(past) * told.counted_cells * (1 + 1e-9)
     if phones:
         assert told.typical_s >= min(past) * told.counted_cells / len(phones) * (1 - 1e-9)
+
+
+@given(labs(), st.lists(st.floats(1, 1000), min_size=1, max_size=5))
+def test_a_forecast_is_that_of_placing_one_cell_after_the_other(
+    lab: tuple[list[LabPhone], list[OpenCell]], past: list[float]
+) -> None:
+    phones, cells = lab
+    groups = grouped(cells)
+    told = forecast(groups, phones, {"reader": past}, {"p0": 7.0})
+    assert told is not None
+    span_s = median(past)
+    free_s = {"p0": 7.0}
+    ends: dict[str, float] = {}
+    for group in sorted(groups, key=lambda group: (group.rank, group.job_id)):
+        used: set[str] = set(group.taken_phone_ids)
+        fresh = [None] * (group.cell_count - len(group.home_phone_ids))
+        for home in [*group.home_phone_ids, *fresh]:
+            usable = [
+                phone.phone_id
+                for phone in phones
+                if not unmet(phone, group.requirements)
+                and (phone.phone_id == home if home else phone.phone_id not in used)
+            ]
+            if usable:
+                chosen = min(usable, key=lambda one: (free_s.get(one, 0.0), one))
+                free_s[chosen] = free_s.get(chosen, 0.0) + span_s
+                used.add(chosen)
+                ends[group.job_id] = max(ends.get(group.job_id, 0.0), free_s[chosen])
+    assert {job_id: job.typical_s for job_id, job in told.items()} == {
+        job_id: pytest.approx(ends.get(job_id, 0.0)) for job_id in told
+    }
 
 
 def test_it_is_said_why_a_job_can_run_nowhere() -> None:
