@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import shutil
 import subprocess
@@ -11,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ortlab.devices.web.browsers import chromium
 from web import packages
@@ -173,6 +176,73 @@ def test_the_page_works_by_keyboard_on_a_phones_width_and_without_a_network(
         assert "blue" in again.page.locator("main").inner_text()
         assert again.page.evaluate("crossOriginIsolated")
         assert again.said == []
+
+
+PICTURES = """
+import { decodePicture } from "../sdk/index";
+
+Object.assign(globalThis, {
+  decode: async (base64) => {
+    const response = await fetch(`data:image/any;base64,${base64}`);
+    const { width, height, data } = await decodePicture(await response.blob());
+    if (data.length > 1e6) return { width: 1, height, data: Array.from(data.slice(0, 4 * height)) };
+    return { width, height, data: Array.from(data) };
+  },
+});
+"""
+
+
+def decoded(page: Any, picture: Image.Image, kind: str, **options: Any) -> np.ndarray:
+    """Return what the page reads out of a picture's file: rows, columns, RGBA."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    read = page.evaluate("text => decode(text)", base64.b64encode(file.getvalue()).decode())
+    return np.asarray(read["data"], np.uint8).reshape(read["height"], read["width"], 4)
+
+
+def on_white(rgba: np.ndarray) -> np.ndarray:
+    colour, alpha = rgba[..., :3].astype(int), rgba[..., 3:].astype(int)
+    return (colour * alpha + 255 * (255 - alpha) + 127) // 255
+
+
+def test_pictures_are_read_upright_and_as_they_are(built: Path, tmp_path: Path) -> None:
+    shutil.copytree(built, tmp_path / "app", symlinks=True)
+    page_html = tmp_path / "app/bench.html"
+    (tmp_path / "app/src/bench/pictures.js").write_text(PICTURES, encoding="utf-8")
+    text = page_html.read_text(encoding="utf-8")
+    page_html.write_text(text.replace("bench/page.ts", "bench/pictures.js"), encoding="utf-8")
+    packages.run("vite", "build", directory=tmp_path / "app")
+    random = np.random.default_rng(5)
+    colours = random.integers(0, 256, (17, 23, 4), np.uint8)
+    with served(tmp_path / "app") as server, browser(tmp_path / "profile") as context:
+        page = context.new_page()
+        page.goto(f"{server.address}bench.html")
+        page.wait_for_function("'decode' in globalThis")
+
+        opaque = np.dstack([colours[..., :3], np.full((17, 23), 255, np.uint8)])
+        assert np.array_equal(decoded(page, Image.fromarray(opaque), "PNG"), opaque)
+
+        glass = decoded(page, Image.fromarray(colours), "PNG")
+        assert np.array_equal(glass[..., 3], colours[..., 3])
+        assert np.abs(on_white(glass) - on_white(colours)).max() <= 1
+
+        halves = np.zeros((16, 32, 3), np.uint8)
+        halves[:, :16] = 255  # white on the left, as stored
+        for orientation in range(1, 9):
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            stored = Image.fromarray(halves)
+            seen = decoded(page, stored, "JPEG", exif=exif, quality=95)[..., :3].astype(int)
+            file = io.BytesIO()
+            stored.save(file, "JPEG", exif=exif, quality=95)
+            upright = np.asarray(ImageOps.exif_transpose(Image.open(file)), int)
+            assert seen.shape == upright.shape
+            assert np.abs(seen - upright).max() <= 4, orientation
+
+        large = Image.new("RGB", (5000, 4000), (10, 200, 30))
+        halved = decoded(page, large, "PNG")[:, :1]
+        assert halved.shape[0] == 2000
+        assert set(map(tuple, halved.reshape(-1, 4).tolist())) == {(10, 200, 30, 255)}
 
 
 def test_without_the_two_headers_the_model_runs_with_one_thread(

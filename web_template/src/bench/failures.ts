@@ -26,6 +26,9 @@ const memoryWords = [
   "aborted(oom)",
   "bfcarena",
   "can't allocate",
+  // Sizes that 32 bits cannot count, which are the addresses of WebAssembly.
+  "tensor shape is too large",
+  "safeintonoverflow",
 ];
 const unsupportedWords = [
   "is not supported",

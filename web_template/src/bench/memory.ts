@@ -5,7 +5,7 @@ const scope = "page";
 /** The browser answers after its next garbage collection; Chromium waits up to 20 s for one. */
 const longestMs = 20_000;
 /** The browser's own figure may cost this share of what is left of the deadline, each time. */
-const shareOfDeadline = 1 / 8;
+const shareOfDeadline = 1 / 4;
 
 interface MeasuringPerformance {
   measureUserAgentSpecificMemory?: () => Promise<{ readonly bytes: number }>;

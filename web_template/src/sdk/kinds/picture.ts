@@ -81,19 +81,14 @@ function source(
 
 /**
  * Reads a photo's file, upright and in sRGB; only a browser can. One of more than 16 million
- * pixels is read at a half, a quarter or an eighth of its sides.
+ * pixels is read at a half, a quarter or an eighth of its sides. A canvas keeps colours multiplied
+ * with how opaque they are: a pixel that shines through comes out within one level on white.
  *
  * @throws SdkError `invalid-picture`: the browser cannot read it.
  */
 export async function decodePicture(file: Blob): Promise<Picture> {
   try {
-    // A browser gives colours back multiplied and divided again; this asks for them as they are.
-    const options: ImageBitmapOptions = {
-      imageOrientation: "from-image",
-      premultiplyAlpha: "none",
-      colorSpaceConversion: "default",
-    };
-    const bitmap = await createImageBitmap(file, options);
+    const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
     try {
       let [width, height] = [bitmap.width, bitmap.height];
       for (let halved = 0; halved < 3 && width * height > largestPixelCount; halved += 1) {
