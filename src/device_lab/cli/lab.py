@@ -220,9 +220,9 @@ def phones_or_list(context: typer.Context, store: Store = None, as_json: AsJson 
 
 def list_phones(store: Store = None, as_json: AsJson = False) -> int:
     """List every phone the lab knows: state, health, chip, labels, noise floor."""
-    from device_lab.cli import lab_commands
+    from device_lab.cli import phone_commands
 
-    return lab_commands.list_phones(store=store, as_json=as_json)
+    return phone_commands.list_phones(store=store, as_json=as_json)
 
 
 def release(
@@ -248,9 +248,9 @@ def release(
       ortlab lab phones release R58M123ABC --probe
     """
     given = dict(locals())
-    from device_lab.cli import lab_commands
+    from device_lab.cli import phone_commands
 
-    return lab_commands.release(**given)
+    return phone_commands.release(**given)
 
 
 def quarantine(
@@ -265,9 +265,9 @@ def quarantine(
 
       ortlab lab phones quarantine R58M123ABC --reason "its battery swells"
     """
-    from device_lab.cli import lab_commands
+    from device_lab.cli import phone_commands
 
-    return lab_commands.quarantine(phone=phone, reason=reason, store=store, as_json=as_json)
+    return phone_commands.quarantine(phone=phone, reason=reason, store=store, as_json=as_json)
 
 
 def label(
@@ -284,6 +284,6 @@ def label(
 
       ortlab lab phones label R58M123ABC rack-1 flagship
     """
-    from device_lab.cli import lab_commands
+    from device_lab.cli import phone_commands
 
-    return lab_commands.label(phone=phone, labels=labels or [], store=store, as_json=as_json)
+    return phone_commands.label(phone=phone, labels=labels or [], store=store, as_json=as_json)

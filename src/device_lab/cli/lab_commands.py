@@ -2,68 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from device_lab.settings import (
-    LabSettings,
-    host_id,
-    load_settings,
-    only_agent,
-    open_store,
-    write_settings,
-)
+from device_lab.cli.context import opened_store, settings_with, shown_progress, utc_now
+from device_lab.settings import LabSettings, only_agent, write_settings
+from device_lab.settings import host_id as name_of_host
 from ortlab.cli import render
+from ortlab.codec import to_plain
 from ortlab.errors import UsageError
 
 if TYPE_CHECKING:
     from device_lab.inventory import Inventory
     from device_lab.measuring import Say
     from device_lab.store import LabStore
-    from device_lab.values import JobSpec, KnownPhone, LabPhone
+    from device_lab.values import JobSpec, LabPhone
 
 _SHORT_ID = 12
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@contextlib.contextmanager
-def _opened(url: str | None) -> Iterator[LabStore]:
-    store = open_store(url)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Say]:
-    """Show progress that several threads tell of."""
-    lock = threading.Lock()
-    with render.Progress() as progress:
-
-        def say(text: str) -> None:
-            with lock:
-                progress.update(text)
-
-        yield say
-
-
-def _settings(name: str | None, device: Sequence[str] | None, *, host_device: bool) -> LabSettings:
-    """Return what `lab.toml` says, and what the command line adds to it."""
-    from device_lab.inventory import check_devices
-
-    settings = load_settings()
-    added = (*settings.devices, *(device or ()), *(("host",) if host_device else ()))
-    return replace(settings, host_id=name or settings.host_id, devices=check_devices(added))
 
 
 # ------------------------------------------------------------------------------ a lab and its host
@@ -81,30 +39,26 @@ def init(
     """Set the lab up on this machine."""
     from device_lab.inventory import Inventory
 
-    settings = _settings(host_id, device, host_device=host_device)
+    settings = settings_with(host_id, device, host_device=host_device)
     if store is not None:
-        with _opened(store):  # refused before anything is written
+        with opened_store(store):  # refused before anything is written
             pass
     path = write_settings(
         store=store, host_id=settings.host_id, devices=settings.devices, replace=force
     )
-    name = _host_name(settings)
-    with _opened(None) as opened, _progress() as say:
-        seen = Inventory(name, settings.devices, say=say).look(_now())
-        opened.see_phones(name, seen, _now(), limits=settings.limits)
+    name = name_of_host(settings)
+    with opened_store(None) as opened, shown_progress() as say:
+        seen = Inventory(name, settings.devices, say=say).look(utc_now())
+        opened.see_phones(name, seen, utc_now(), limits=settings.limits)
     if as_json:
         render.show_json(
-            {"settings": str(path), "host_id": name, "phones": [_plain(phone) for phone in seen]}
+            {"settings": str(path), "host_id": name, "phones": [to_plain(phone) for phone in seen]}
         )
         return 0
     render.say(f"wrote {path}; this machine is {name}")
     _show_seen(seen)
     render.say("next: ortlab lab submit JOB.toml, and ortlab lab agent")
     return 0
-
-
-def _host_name(settings: LabSettings) -> str:
-    return host_id(settings)
 
 
 def _show_seen(seen: Sequence[LabPhone]) -> None:
@@ -136,11 +90,11 @@ def agent(
     if scheduler is not None and until_done:
         message = "cannot end once all is done: with --scheduler, others give out the work"
         raise UsageError(message, next_step="leave out --until-done")
-    settings = _settings(host_id, device, host_device=host_device)
-    name = _host_name(settings)
-    with only_agent(name), _opened(store) as opened, _progress() as say:
+    settings = settings_with(host_id, device, host_device=host_device)
+    name = name_of_host(settings)
+    with only_agent(name), opened_store(store) as opened, shown_progress() as say:
         inventory = Inventory(name, settings.devices, say=say)
-        for lease in give_back(opened, name, _now()):
+        for lease in give_back(opened, name, utc_now()):
             say(f"{lease.phone_id}: gives {lease.cell_id} back, which a killed agent held")
         if scheduler is not None:
             _run_for_scheduler(
@@ -186,7 +140,7 @@ def _run_here(
         holder=holder_of(inventory.host_id, os.getpid()),
         look=inventory.look,
         measure=PhoneMeasure(inventory),
-        clock=_now,
+        clock=utc_now,
         say=say,
     )
     return {str(outcome): count for outcome, count in running.run().outcomes.items()}
@@ -217,7 +171,7 @@ def _run_for_scheduler(
         options,
         look=inventory.look,
         measure=PhoneMeasure(inventory),
-        clock=_now,
+        clock=utc_now,
         say=say,
         on_connect=lambda address: say(f"connected to the scheduler at {address}"),
     )
@@ -235,9 +189,9 @@ def submit(*, file: Path | None, store: str | None, as_json: bool, **options: An
     if file is not None and (given := _given(options)):
         message = f"cannot take {file} and --{given[0]} together: the file says it all"
         raise UsageError(message, next_step=f"ortlab lab submit {file}")
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         known = {job.job_id: job for job in opened.jobs()}
-        job_id = opened.submit(spec, _now())
+        job_id = opened.submit(spec, utc_now())
         cells = opened.cells(job_id)
         nowhere = why_nowhere(spec.requirements, [known.phone for known in opened.phones()])
     if job_id in known and known[job_id].cancelled:
@@ -328,142 +282,31 @@ def status(*, follow: bool, interval_s: float, store: str | None, as_json: bool)
     """Show how the lab is."""
     from device_lab import status as shown
 
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
 
         def read() -> tuple[Any, Any]:
-            return opened.overview(_now()), opened.results(limit=shown.MOST_VERDICTS)
+            return opened.overview(utc_now()), opened.results(limit=shown.MOST_VERDICTS)
 
         if follow:
-            shown.follow(read, render.console(), clock=_now, interval_s=interval_s, as_json=as_json)
+            shown.follow(
+                read, render.console(), clock=utc_now, interval_s=interval_s, as_json=as_json
+            )
             return 0
         overview, results = read()
     if as_json:
-        render.show_json({**shown.status_json(overview, _now()), "results": list(results)})
+        render.show_json({**shown.status_json(overview, utc_now()), "results": list(results)})
     else:
-        render.console().print(shown.status_view(overview, results, _now()))
+        render.console().print(shown.status_view(overview, results, utc_now()))
     return 0
 
 
 def cancel(*, job: str, store: str | None, as_json: bool) -> int:
     """Cancel a job."""
-    with _opened(store) as opened:
+    with opened_store(store) as opened:
         found = opened.job(job)
-        dropped = opened.cancel(found.job_id, _now())
+        dropped = opened.cancel(found.job_id, utc_now())
     if as_json:
         render.show_json({"job_id": found.job_id, "name": found.spec.name, "dropped": dropped})
     else:
         render.say(f"{found.spec.name} cancelled: {dropped} cell(s) were not done")
     return 0
-
-
-# ------------------------------------------------------------------------------ phones
-
-
-def list_phones(*, store: str | None, as_json: bool) -> int:
-    """List the phones."""
-    from device_lab import wording
-
-    with _opened(store) as opened:
-        overview = opened.overview(_now())
-    if as_json:
-        render.show_json({"phones": [_plain(known) for known in overview.phones]})
-        return 0
-    socs = {known.phone.phone_id: known.phone.soc or "" for known in overview.phones}
-    rows = wording.phone_rows(overview, _now())
-    if not rows:
-        render.say("the lab knows no phone yet; next: ortlab lab agent")
-        return 0
-    for row in rows:
-        virtual = " (virtual)" if row.virtual else ""
-        labels = f"; labels {', '.join(row.labels)}" if row.labels else ""
-        render.say(f"{row.phone_id}: {row.name}{virtual}, {row.system}{labels}")
-        chip = f", {socs[row.phone_id]}" if socs[row.phone_id] else ""
-        render.say(f"  {row.state} for {row.since}, on {row.host_id}, seen {row.seen}{chip}")
-        render.say(
-            f"  battery {row.battery}, {row.temperature}, {row.free} free,"
-            f" noise floor {row.noise_floor}"
-        )
-        for text in (f"measures {row.work}" if row.work else "", row.reason):
-            if text:
-                render.say(f"  {text}")
-    return 0
-
-
-def release(
-    *,
-    phone: str,
-    probe: bool,
-    store: str | None,
-    host_id: str | None,
-    device: Sequence[str] | None,
-    host_device: bool,
-    as_json: bool,
-) -> int:
-    """End a quarantine, by word or by proof."""
-    with _opened(store) as opened:
-        known = _phone(opened, phone)
-        sentence = "by word"
-        if probe:
-            sentence = _probe(opened, known, _settings(host_id, device, host_device=host_device))
-        opened.release_phone(known.phone.phone_id, _now())
-    return _changed(known, f"released from {known.state}: {sentence}", as_json=as_json)
-
-
-def _probe(store: LabStore, known: KnownPhone, settings: LabSettings) -> str:
-    from device_lab.inventory import Inventory
-    from device_lab.probing import probe
-
-    with _progress() as say:
-        inventory = Inventory(_host_name(settings), settings.devices, say=say)
-        return probe(store, inventory, known.phone.phone_id, _now(), say)
-
-
-def quarantine(*, phone: str, reason: str, store: str | None, as_json: bool) -> int:
-    """Give a phone no further work."""
-    with _opened(store) as opened:
-        known = _phone(opened, phone)
-        opened.quarantine(known.phone.phone_id, reason, _now())
-    return _changed(known, f"in quarantine: {reason}", as_json=as_json)
-
-
-def label(*, phone: str, labels: Sequence[str], store: str | None, as_json: bool) -> int:
-    """Label a phone."""
-    for text in labels:
-        if not text.strip() or not text.isprintable() or len(text) > 100:
-            message = f"cannot use {text!r} as a label"
-            raise UsageError(message, next_step="up to 100 printable characters")
-    with _opened(store) as opened:
-        known = _phone(opened, phone)
-        opened.label(known.phone.phone_id, sorted(set(labels)), _now())
-    return _changed(known, f"labels: {', '.join(labels) or 'none'}", as_json=as_json)
-
-
-def _changed(known: KnownPhone, sentence: str, *, as_json: bool) -> int:
-    if as_json:
-        render.show_json({"phone_id": known.phone.phone_id, "answer": sentence})
-    else:
-        render.say(f"{known.phone.phone_id} ({known.phone.info.name}): {sentence}")
-    return 0
-
-
-def _phone(store: LabStore, text: str) -> KnownPhone:
-    """Return the phone that a text means.
-
-    Raises:
-        UsageError: None, or several.
-    """
-    phones = store.phones()
-    exact = [known for known in phones if known.phone.phone_id == text]
-    found = exact or [known for known in phones if text and text in known.phone.phone_id]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(known.phone.phone_id for known in (found or phones)[:5])
-    problem = "several phones are meant" if found else "the lab knows no such phone"
-    message = f"cannot tell which phone is {text!r}: {problem} ({names or 'none'})"
-    raise UsageError(message, next_step="ortlab lab phones")
-
-
-def _plain(value: object) -> Any:
-    from ortlab.codec import to_plain
-
-    return to_plain(value)
