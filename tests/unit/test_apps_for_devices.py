@@ -150,3 +150,26 @@ def test_elsewhere_xcode_is_nothing_to_install(monkeypatch: pytest.MonkeyPatch) 
     assert "--app" in found["Xcode"].detail
     assert found["Xcode"].next_step == ""
     assert "CocoaPods" not in found
+
+
+# ------------------------------------------------------------------ browsers
+
+
+def test_a_browser_needs_no_app_beside_those_of_phones(apk: Path) -> None:
+    assert app_for("web", [str(apk)]) is None
+    assert app_for("web:chromium", []) is None
+    with pytest.raises(UsageError, match="no app that was given is for ios"):
+        app_for(UDID, [str(apk)])
+
+
+def test_what_browsers_need_is_told() -> None:
+    found = findings()
+    for subject in ("Chromium", "Node.js"):
+        assert found[subject].state is State.OPTIONAL
+        assert found[subject].next_step
+    found = findings(node_version="v20.20.2\n", chromium="/usr/bin/chromium")
+    assert (found["Chromium"].state, found["Node.js"].state) == (State.OK, State.OK)
+    old = findings(node_version="v16.1.0")["Node.js"]
+    assert old.state is State.WARNING
+    assert "18" in old.next_step
+    assert "playwright" in found

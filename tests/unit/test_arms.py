@@ -620,3 +620,33 @@ def test_direct_bytes_crash_nobody_on_a_phone(tmp_path: Path) -> None:
     phone = Machine(kind=DeviceKind.ANDROID, architecture="arm64-v8a")
     options = ArmOptions(styles=(FIXED,), load_modes=(LoadMode.INITIALIZERS_FROM_BYTES,))
     assert len(cross_arms(model(tmp_path), tmp_path, options, phone)) == 1
+
+
+# ---------------------------------------------------------------- browsers
+
+
+def browser(**changes: object) -> Machine:
+    return Machine(kind=DeviceKind.WEB, architecture="wasm32", name="Chromium", **changes)
+
+
+def test_wasm_is_cpu_in_a_browser_and_runs_what_was_made_for_arm(tmp_path: Path) -> None:
+    assert parse_providers("wasm") == parse_providers("cpu")
+    options = ArmOptions(styles=(FIXED,), providers=(parse_providers("wasm"),))
+    (arm,) = cross_arms(model(tmp_path), tmp_path, options, browser())
+    assert arm.target is TargetPlatform.ARM
+
+
+def test_a_provider_that_a_browser_lacks_is_refused_with_its_reason(tmp_path: Path) -> None:
+    full = parse_providers("webgpu")[0].name
+    there = browser(absent_providers={full: "requestAdapter() gave none"})
+    options = ArmOptions(styles=(ONNX,), providers=(parse_providers("webgpu"),))
+    with pytest.raises(UsageError, match=r"webgpu is not .* Chromium \(requestAdapter\(\) gave"):
+        cross_arms(model(tmp_path), tmp_path, options, there)
+
+
+def test_weights_are_not_left_in_bytes_that_a_browser_frees(tmp_path: Path) -> None:
+    options = ArmOptions(styles=(FIXED,), load_modes=(LoadMode.INITIALIZERS_FROM_BYTES,))
+    with pytest.raises(UsageError, match="in a browser"):
+        cross_arms(model(tmp_path), tmp_path, options, browser())
+    options = ArmOptions(styles=(FIXED,), load_modes=(LoadMode.DIRECT_BYTES,))
+    assert len(cross_arms(model(tmp_path), tmp_path, options, browser())) == 1
