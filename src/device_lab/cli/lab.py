@@ -160,7 +160,7 @@ def submit(
 
       ortlab lab submit --model prepared/cls --app android --phones 2
 
-      ortlab lab submit -m prepared/a -m prepared/b --platform ios --style onnx,fixed
+      ortlab lab submit -m prepared/a -m prepared/b --platform ios --threads 1,2
     """
     given = dict(locals())
     from device_lab.cli import lab_commands
