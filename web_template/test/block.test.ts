@@ -8,7 +8,7 @@ import { watchConsole } from "../src/bench/profile";
 import type { BlockRequest, BlockResult, Stage } from "../src/bench/protocol";
 import type { ElementType } from "../src/sdk/tensors";
 import { watchWasmHeap } from "../src/sdk/wasm_heap";
-import { identityModel } from "./models";
+import { expandingModel, identityModel } from "./models";
 import { hasVectors, protocolFile, protocolJson } from "./vectors";
 
 interface FailureCase {
@@ -188,6 +188,31 @@ describe.skipIf(!hasVectors)("a block", () => {
     expect(timing.measured_ns?.length).toBeGreaterThan(0);
     expect(timing.stop_reason).toBeUndefined();
   });
+
+  it.each([2n ** 44n, 2n ** 30n, 2n ** 62n])(
+    "that makes %d numbers runs out of memory, and does not disturb the next",
+    async (count) => {
+      const model = expandingModel();
+      const sha256 = createHash("sha256").update(model).digest("hex");
+      const file = (name: string, type: ElementType) =>
+        ({ name, element_type: type, shape: [1], path: name, sha256: null }) as const;
+      const expanding = (size: bigint): Promise<BlockResult> =>
+        run(
+          asked({
+            model: { path: "m", sha256, load_mode: "bytes", custom_op_library: null },
+            inputs: [file("x", "float"), file("s", "int64")],
+          }),
+          new MemoryDriver({
+            m: model,
+            x: new Uint8Array(4),
+            s: new Uint8Array(BigInt64Array.of(size).buffer),
+          }),
+        );
+      const { failure } = await expanding(count);
+      expect(failure).toMatchObject({ stage: "first_run", kind: "out_of_memory" });
+      expect((await expanding(7n)).outputs).toMatchObject([{ shape: [7] }]);
+    },
+  );
 
   it("whose outputs cannot be kept fails in read_output", async () => {
     const result = await run(asked({ purpose: "parity" }), new MemoryDriver({}, true));
