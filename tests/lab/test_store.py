@@ -483,6 +483,23 @@ def test_results_are_kept_and_found(store: LabStore) -> None:
     assert store.results(model_name="detector") == ()
 
 
+def test_a_result_of_another_cell_is_refused(store: LabStore) -> None:
+    store.submit(SPEC, NOW)
+    lease = claimed(store, "a")
+    (other,) = [cell for cell in store.cells() if cell.cell_id != lease.cell_id]
+    with pytest.raises(StorageError, match="result of the cell"):
+        store.finish(lease, Outcome.DONE, NOW, result=make_result(other))
+    assert store.finish(lease, Outcome.DONE, NOW) is Outcome.DONE
+
+
+def test_a_text_that_no_database_takes_is_told_in_words(store: LabStore) -> None:
+    store.submit(SPEC, NOW)
+    lease = claimed(store, "a")
+    with pytest.raises(StorageError, match="lab's store"):
+        store.record_block(lease, "\ud800", "{}", NOW)
+    store.record_block(lease, "1", "{}", NOW)
+
+
 def test_the_overview_tells_progress_reasons_and_an_estimate(store: LabStore) -> None:
     job_id = store.submit(replace(SPEC, retries=0), NOW)
     nowhere = store.submit(replace(SPEC, requirements=Requirements(soc="X1")), at(1))
@@ -556,6 +573,7 @@ def test_an_error_names_no_password(tmp_path: Path) -> None:
     for url in (
         "postgresql://lab:hunter2@127.0.0.1:1/lab",
         "postgresql://lab:hunter2@127.0.0.1:hunter2/lab",
+        "postgresql://127.0.0.1:1/lab?password=hunter2",
         "mysql://lab:hunter2@127.0.0.1/lab",
         "hunter2",
         f"sqlite:///{tmp_path}",

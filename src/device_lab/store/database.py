@@ -27,6 +27,14 @@ HEAD: Final = "0002"
 _LOCK_NUMBER = 7_316_001
 _MAX_WAIT_S = 30.0
 _BUSY_MS = 60_000
+# A server or a network that says nothing more must not keep us for ever.
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": _BUSY_MS,
+}
 _NEXT_STEP = "give the store as sqlite:///lab.db or postgresql://user@host/database"
 
 Answer = TypeVar("Answer")
@@ -154,7 +162,7 @@ class Database:
     def _words(self, verb: str) -> Iterator[None]:
         try:
             yield
-        except (sa.exc.SQLAlchemyError, OSError) as error:
+        except (sa.exc.SQLAlchemyError, OSError, UnicodeError) as error:
             message = f"cannot {verb} the lab's store {self._shown}: {self._why(error)}"
             lost = getattr(error, "connection_invalidated", False)
             kind = ConnectionLostError if lost else StorageError
@@ -177,22 +185,34 @@ class Database:
 
     @property
     def _shown(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        # A password can also stand behind the question mark.
+        return self._url.set(query={}).render_as_string(hide_password=True)
 
     def _why(self, error: BaseException) -> str:
         """Return the first line of an error, without the password."""
         cause = getattr(error, "orig", None) or error
         line = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
-        password = self._url.password
-        return line.replace(str(password), "***") if password else line
+        secrets = [self._url.password]
+        secrets += [str(text) for name, text in self._url.query.items() if "pass" in name.lower()]
+        for secret in filter(None, secrets):
+            line = line.replace(secret, "***")
+        return line
 
     def _opened(self) -> sa.Engine:
         if self._url.get_backend_name() == "postgresql":
             try:
-                return sa.create_engine(self._url, pool_pre_ping=True, pool_size=8, max_overflow=16)
+                engine = sa.create_engine(
+                    self._url,
+                    pool_pre_ping=True,
+                    pool_size=8,
+                    max_overflow=16,
+                    connect_args=_PATIENCE,
+                )
             except ImportError as error:
                 message = f"cannot open the lab's store {self._shown}: psycopg is missing"
                 raise StorageError(message, next_step="pip install 'ortlab[lab]'") from error
+            sa.event.listen(engine, "connect", _prepare_postgres)
+            return engine
         with self._words("open"):
             Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(
@@ -291,6 +311,13 @@ def _without_secrets(error: BaseException) -> BaseException | None:
     """Return what may be chained: not SQLAlchemy's own text, which quotes values."""
     cause = getattr(error, "orig", None)
     return cause if isinstance(cause, BaseException) else None
+
+
+def _prepare_postgres(connection: Any, _record: object) -> None:
+    # Whoever is stopped in the middle of a transaction must not stop the whole lab.
+    connection.execute(f"SET lock_timeout = {_BUSY_MS}")
+    connection.execute(f"SET idle_in_transaction_session_timeout = {2 * _BUSY_MS}")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -400,12 +400,5 @@ class LabStore:
         limit: int = _EVERYTHING,
         **wanted: str | None,
     ) -> tuple[Answer, ...]:
-        given = {name: value for name, value in wanted.items() if value is not None}
-        where = " AND ".join(f"{name} = :{name}" for name in given)
-        statement = (
-            f"SELECT * FROM {table}"  # noqa: S608 - only names of our own
-            + (f" WHERE {where}" if where else "")
-            + f" ORDER BY {order} LIMIT :most"
-        )
-        found = self._database.read(lambda run: run(statement, most=limit, **given))
-        return tuple(convert(row) for row in found)
+        read = partial(rows.find, table=table, order=order, limit=limit, wanted=wanted)
+        return tuple(convert(row) for row in self._database.read(read))

@@ -202,14 +202,16 @@ def finish(
     blames_phone: bool = True,
 ) -> Outcome:
     """End a lease and keep its result."""
+    if result is not None and result.cell_id != lease.cell_id:
+        message = f"cannot keep a result of the cell {result.cell_id} for {lease.cell_id}"
+        raise StorageError(message)
     check(run, lease, now, even_cancelled=True)
     written = end(run, parsed, lease.token, outcome, now, reason=reason, blames_phone=blames_phone)
     if result is not None and written is Outcome.DONE:
         run(
             "INSERT INTO results (cell_id, job_id, phone_id, model_name, finished_at, value)"
-            " VALUES (:cell, :job, :phone, :model, :at, :value)",
+            " SELECT cell_id, job_id, :phone, :model, :at, :value FROM cells WHERE cell_id = :cell",
             cell=lease.cell_id,
-            job=result.job_id,
             phone=lease.phone_id,
             model=result.model_name,
             at=to_text(result.finished_at),

@@ -30,7 +30,7 @@ def see_phones(
     }
     seen = set()
     written: list[dict[str, object]] = []
-    for phone in phones:
+    for phone in {phone.phone_id: phone for phone in phones}.values():
         seen.add(phone.phone_id)
         written.append(_see(run, host_id, phone, known.get(phone.phone_id), now, limits))
     run.many(

@@ -86,6 +86,21 @@ def note(run: Run, now: datetime, kind: str, subject: str, text: str) -> None:
     )
 
 
+def find(
+    run: Run, *, table: str, order: str, limit: int, wanted: Mapping[str, str | None]
+) -> list[Any]:
+    """Return the rows of a table whose columns have the values that are not None."""
+    given = {name: value for name, value in wanted.items() if value is not None}
+    where = " AND ".join(f"{name} = :{name}" for name in given)
+    return run(
+        f"SELECT * FROM {table}"  # noqa: S608 - only names of our own
+        + (f" WHERE {where}" if where else "")
+        + f" ORDER BY {order} LIMIT :most",
+        most=limit,
+        **given,
+    )
+
+
 def to_cell(row: Any) -> Cell:
     """Return a row of cells."""
     return Cell(
