@@ -211,13 +211,17 @@ class Chaos:
             self._start_adb_agent()
             self._submit_to_the_end(self.adb.job("adb-0"))
         self._fill_queue()
-        while self.killed.total() < self.kills:
+        while self.killed.total() < self.kills or self._missed():
+            assert self.killed.total() < 3 * self.kills, f"never hit: {self._missed()}"
             self._step()
         self._settle()
 
     def close(self) -> None:
         self.processes.close()
         self.store.close()
+
+    def _missed(self) -> set[str]:
+        return set(LEASE_STATES) - set(self.states)
 
     # -- one step -------------------------------------------------------------------------------
 
@@ -239,6 +243,8 @@ class Chaos:
             kinds = {kind: weight for kind, weight in kinds.items() if "adb" not in kind}
         # What was not hit for long comes first, so that a short night hits everything.
         kind = min(kinds, key=lambda one: (self.killed[one] + self.random.random()) / kinds[one])
+        if self.killed.total() >= self.kills:
+            kind = "agent"  # only states of leases are missing
         {
             "agent": self._kill_an_agent,
             "scheduler": self._kill_the_scheduler,
@@ -272,7 +278,7 @@ class Chaos:
         wanted = min(LEASE_STATES, key=lambda state: (self.states[state], self.random.random()))
         if wanted == "cancelled":
             self._cancel_a_job(of_host=host)
-        deadline = time.monotonic() + 2.5
+        deadline = time.monotonic() + (2.5 if wanted in self.states else 6.0)
         while time.monotonic() < deadline and wanted not in self._lease_states(host):
             time.sleep(0.01)
         self.killed["agent"] += self.processes.kill(host)
