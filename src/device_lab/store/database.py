@@ -35,14 +35,6 @@ _PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": _BUSY_MS,
 }
-# A server or a network that says nothing more must not keep us for ever.
-_PATIENCE = {
-    "connect_timeout": 10,
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": _BUSY_MS,
-}
 _NEXT_STEP = "give the store as sqlite:///lab.db or postgresql://user@host/database"
 
 Answer = TypeVar("Answer")
@@ -319,13 +311,6 @@ def _without_secrets(error: BaseException) -> BaseException | None:
     """Return what may be chained: not SQLAlchemy's own text, which quotes values."""
     cause = getattr(error, "orig", None)
     return cause if isinstance(cause, BaseException) else None
-
-
-def _prepare_postgres(connection: Any, _record: object) -> None:
-    # Whoever is stopped in the middle of a transaction must not stop the whole lab.
-    connection.execute(f"SET lock_timeout = {_BUSY_MS}")
-    connection.execute(f"SET idle_in_transaction_session_timeout = {2 * _BUSY_MS}")
-    connection.commit()
 
 
 def _prepare_postgres(connection: Any, _record: object) -> None:
