@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from sdk_models import HOSTILE, sdk_models, unsigned_inputs
 from sdk_prepared import check_outputs, counted, prepared_models
 
-from ortlab.domain import PreparedModel
+from ortlab.domain import ClassificationKind, PreparedModel, TensorSpec
 from ortlab.errors import ModelError
 from ortlab.scaffold.sdk_model import ModelForSdk
 from ortlab.scaffold.typescript_sdk import typescript_sources
@@ -105,6 +106,67 @@ def test_every_hostile_name_has_a_property_of_its_own(workspace: Workspace) -> N
     assert found
     names = re.findall(r"^  readonly (\w+): ", found[1], re.MULTILINE)
     assert len({name.casefold() for name in names}) == len(HOSTILE)
+
+
+WORDS = (
+    *("abstract", "any", "apply", "arguments", "as", "async", "await", "bind", "call", "caller"),
+    *("case", "class", "const", "constructor", "create", "declare", "default", "delete", "eval"),
+    *("enum", "export", "from", "function", "get", "global", "globalThis", "hasOwnProperty", "if"),
+    *("import", "in", "infer", "interface", "is", "keyof", "length", "let", "module", "name"),
+    *("namespace", "never", "new", "null", "number", "object", "of", "outputs", "package"),
+    *("private", "prototype", "public", "readonly", "require", "reset", "return", "run", "set"),
+    *(
+        "sizes",
+        "static",
+        "string",
+        "super",
+        "symbol",
+        "then",
+        "this",
+        "type",
+        "typeof",
+        "undefined",
+    ),
+    *("undefined", "unique", "var", "void", "while", "with", "yield", "zeros", "labels", "report"),
+    *("Array", "Function", "NaN", "Object", "Partial", "Promise", "Record", "Symbol", "URL"),
+    *("index", "model session", "input", "picture tensor", "descriptor", "close", "allocate"),
+)
+ALPHABETS = ("abcXYZ019_$", "\"'`\\/*<!-{}[]() \n\t", "éüß中文😀\u202e\u2028\ufeff\x00\x1b\x7f")
+
+
+def made_up(seed: int) -> list[str]:
+    """Return names of any characters, from a seed; no two are equal."""
+    random = Random(seed)
+    alphabet = "".join(ALPHABETS).replace("\x00", "")
+    lengths = (random.choice((1, 2, 5, 40)) for _ in range(12))
+    names = ("".join(random.choices(alphabet, k=length)) for length in lengths)
+    return list(dict.fromkeys(names))
+
+
+def named(model: ModelForSdk, name: str, names: list[str]) -> ModelForSdk:
+    """Return a model whose inputs, outputs, dimensions, labels and own name are these."""
+    prepared = model.prepared
+    inputs = tuple(
+        TensorSpec(name=text, element_type="float", shape=(text, None, 2)) for text in names
+    )
+    outputs = tuple(replace(tensor, shape=(1, len(names))) for tensor in inputs)
+    changed = replace(prepared.original, inputs=inputs, outputs=outputs)
+    kinds = {names[0]: ClassificationKind(labels=tuple(names))}
+    prepared = replace(prepared, name=name, original=changed, samples=())
+    return replace(model, prepared=prepared, kinds=kinds, sample=())
+
+
+def test_whatever_names_a_model_has_its_class_compiles_and_lints(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    base = workspace.models[0]
+    models = [named(base, word, [word, f"{word} input", "x"]) for word in WORDS]
+    models += [named(base, names[0], names) for names in map(made_up, range(20))]
+    models.append(named(base, "all words", list(WORDS)))
+    project = tmp_path / "project"
+    projects.write_project(project, models, workspace.directory / "assets", "none")
+    packages.run("tsc", "--noEmit", directory=project, deadline_s=RUN_S)
+    packages.run("eslint", "src/generated", directory=project, deadline_s=RUN_S)
 
 
 # ------------------------------------------------------------------------------ answers
