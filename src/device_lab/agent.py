@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Look = Callable[[datetime], Sequence[LabPhone]]
 
 _END_S: Final = 120.0
+_END_LOOK_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +143,7 @@ class Agent:
                 threads = list(self._measuring.values())
             for thread in threads:
                 thread.join(_END_S)
-            looking.join(_END_S)
+            looking.join(_END_LOOK_S)  # it only looks, and may be at a phone that hangs
         return AgentReport(outcomes=dict(self._outcomes))
 
     # -- phones ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ it counts as seen. The others are looked at again from time to time.
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ LOOK_AGAIN_S: Final = 30.0
 _CONNECT_AGAIN_S: Final = 30.0
 _CONNECT_DEADLINE_S: Final = 5.0
 _AT_ONCE: Final = 8
+_NUMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}", re.ASCII)
 # What systems tell that have no number, and makers who gave all of theirs the same one.
 _NO_NUMBERS: Final = frozenset({"", "unknown", "virtual", "0123456789abcdef", "00000000"})
 
@@ -269,7 +271,8 @@ def phone_id(seen: PhoneLook, info: DeviceInfo, host_id: str) -> str:
     What has no number of its own is told apart by the host it belongs to.
     """
     number = seen.serial_number
-    if info.kind is not DeviceKind.HOST and not info.emulator and number.lower() not in _NO_NUMBERS:
+    usable = _NUMBER.fullmatch(number) and number.lower() not in _NO_NUMBERS
+    if usable and info.kind is not DeviceKind.HOST and not info.emulator:
         return number
     return f"{seen.device_id}@{host_id}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -68,9 +69,12 @@ def test_a_phone_comes_with_its_facts_and_goes(rack: OwnAdb) -> None:
 
 
 def test_two_phones_of_one_number_do_not_become_one_unnoticed(rack: OwnAdb) -> None:
-    with phone_on(rack, "unknown"), phone_on(rack, "0123456789ABCDEF"):
-        names = [phone.phone_id for phone in Inventory("rack").look(NOW)]
-    assert len(names) == 2
+    numbers = ("unknown", "0123456789ABCDEF", "../x", "a" * 65)
+    with contextlib.ExitStack() as attached:
+        for number in numbers:
+            attached.enter_context(phone_on(rack, number))
+        names = {phone.phone_id for phone in Inventory("rack").look(NOW)}
+    assert len(names) == 4
     assert all(name.endswith("@rack") for name in names)
 
 
