@@ -24,6 +24,7 @@ OWNERS = {
     "onnxruntime": {"prepare", "runner"},
     "onnxruntime_extensions": set(),
     "pandas": {"report"},
+    "playwright": {"devices/web/worker"},
     "pyarrow": {"report"},
     "pydantic": {"codec", "config"},
     "pymobiledevice3": {"devices/ios/worker"},

@@ -78,9 +78,7 @@ class BrowserClient:
             except queue.Empty:
                 self.kill()
                 message = f"cannot go on: the browser did not {action} in {deadline_s:.0f} s"
-                raise DeviceTimeoutError(
-                    message, next_step="ortlab doctor", log_path=self._log_path
-                ) from None
+                raise DeviceTimeoutError(message, next_step="ortlab doctor") from None
             if answer is None:
                 raise self._ended()
             if answer.get("number") != self._number:
@@ -157,12 +155,13 @@ class BrowserClient:
                     else:
                         answers.put(message)
         answers.put(None)
-        self._on_event("browser ended", "")
+        if self._process is process:  # it was not ended on purpose
+            self._on_event("browser ended", "")
 
     def _ended(self) -> DeviceLostError:
         self.kill()
         message = "lost the browser: the process that drives it has ended"
-        return DeviceLostError(message, next_step="ortlab doctor", log_path=self._log_path)
+        return DeviceLostError(message, next_step="ortlab doctor")
 
 
 _ENVIRONMENT: Final[Mapping[str, str]] = {

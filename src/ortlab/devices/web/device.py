@@ -237,7 +237,7 @@ class WebDevice:
                 return  # it started and is gone again; who waits for it looks at why
             first = (str(error).strip().splitlines() or ["no reason told"])[0]
             message = f"cannot start {self._chromium.executable}: {first}"
-            raise DeviceError(message, next_step="ortlab doctor", log_path=self._log) from error
+            raise DeviceError(message, next_step="ortlab doctor") from error
 
     def _wait(self, mail: BlockMail, request: BlockRequest) -> BlockResult | Death:
         """Wait for the result, or for the end of the page."""

@@ -13,16 +13,10 @@ import json
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from playwright.async_api import (
-    BrowserContext,
-    CDPSession,
-    ConsoleMessage,
-    Page,
-    Playwright,
-    async_playwright,
-)
+if TYPE_CHECKING:
+    from playwright.async_api import BrowserContext, CDPSession, ConsoleMessage, Playwright
 
 _CLOSE_S: Final = 3.0
 _LONGEST_TEXT: Final = 2000
@@ -41,10 +35,11 @@ class _Browser:
         self._playwright = playwright
         self._tell = tell
         self._context: BrowserContext | None = None
-        self._is_closing = False
+        self._number = 0
 
     async def open(self, question: dict[str, Any]) -> dict[str, Any]:
-        self._is_closing = False
+        self._number += 1
+        number = self._number
         context = await self._playwright.chromium.launch_persistent_context(
             question["profile"],
             executable_path=question["executable"],
@@ -57,51 +52,48 @@ class _Browser:
             handle_sighup=False,
         )
         self._context = context
-        context.on("close", lambda _: self._told("browser ended", ""))
+
+        def told(kind: str, words: str = "") -> None:
+            if number == self._number:  # not of a browser that was ended on purpose
+                self._tell(kind, words[:_LONGEST_TEXT])
+
+        def printed(message: ConsoleMessage) -> None:
+            if message.type in ("error", "warning"):
+                told("console", message.text)
+
+        context.on("close", lambda _: told("browser ended"))
         page = context.pages[0] if context.pages else await context.new_page()
-        page.on("crash", self._crashed)
-        page.on("close", self._page_closed)
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self._told("page error", str(error)))
+        page.on("crash", lambda _: told("crashed"))
+        page.on("close", lambda _: told("page closed"))
+        page.on("console", printed)
+        page.on("pageerror", lambda error: told("page error", str(error)))
         browser = context.browser
         if browser is not None:
-            await self._watch(await browser.new_browser_cdp_session())
+            await _watch(await browser.new_browser_cdp_session(), told)
         await page.goto(question["url"], timeout=1000 * question["deadline_s"], wait_until="commit")
         return {"version": browser.version if browser is not None else ""}
 
     async def close(self, _: dict[str, Any]) -> None:
-        self._is_closing = True
+        self._number += 1
         context, self._context = self._context, None
         if context is not None:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(context.close(), _CLOSE_S)
 
-    # -- inside ---------------------------------------------------------------------------------
 
-    async def _watch(self, session: CDPSession) -> None:
-        """Have the browser tell why a page's process ended; Playwright only says that it did."""
-        session.on("Target.targetCrashed", self._target_crashed)
-        await session.send("Target.setDiscoverTargets", {"discover": True})
+async def _watch(session: CDPSession, told: Callable[[str, str], None]) -> None:
+    """Have the browser tell why a page's process ended; Playwright only says that it did."""
 
-    def _target_crashed(self, event: dict[str, Any]) -> None:
-        self._told("crash reason", f"{event.get('status')} {event.get('errorCode')}")
+    def crashed(event: dict[str, Any]) -> None:
+        told("crash reason", f"{event.get('status')} {event.get('errorCode')}")
 
-    def _crashed(self, _: Page) -> None:
-        self._told("crashed", "")
-
-    def _page_closed(self, _: Page) -> None:
-        self._told("page closed", "")
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self._told("console", message.text)
-
-    def _told(self, kind: str, words: str) -> None:
-        if not self._is_closing:
-            self._tell(kind, words[:_LONGEST_TEXT])
+    session.on("Target.targetCrashed", crashed)
+    await session.send("Target.setDiscoverTargets", {"discover": True})
 
 
 async def _serve(answers: TextIO) -> None:
+    from playwright.async_api import async_playwright
+
     loop = asyncio.get_running_loop()
     questions = asyncio.StreamReader(limit=_LONGEST_LINE_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
