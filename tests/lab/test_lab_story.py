@@ -154,6 +154,12 @@ def test_a_pulled_cable_is_told_and_the_cell_goes_on_where_it_was(
     assert store.integrity_check() == ()
     store.close()
 
+    host.answer("phones", "quarantine", "LAB0000A", "--reason", "its cable is loose")
+    probed = host.answer("phones", "release", "LAB0000A", "--probe")["answer"]
+    assert "short blocks of model-0" in probed, "what failed last runs now"
+    (phone,) = host.answer("phones")["phones"]
+    assert phone["state"] == "available"
+
 
 @pytest.mark.usefixtures("first")
 def test_cancelling_cuts_off_what_measures_and_ctrl_c_gives_it_back(host: LabHost) -> None:
