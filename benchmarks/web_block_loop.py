@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = 20
 """Of the model: about 5 ms."""
-CHUNK_RUNS = 10
+CHUNK_RUNS = 4
 """Short chunks, so that what others do to the machine meets both loops alike."""
 REACH = 0.02
 _SKIPPED = shutil.ignore_patterns("node_modules", "dist", "build", "test")
@@ -89,7 +89,7 @@ def compare(address: str, rounds: int, profile: Path) -> list[tuple[float, float
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=600)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name, "page")
