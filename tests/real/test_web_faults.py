@@ -368,11 +368,15 @@ def test_a_port_that_is_taken_is_told(page: Path) -> None:
 def test_memory_that_runs_out_in_the_page_is_a_failure_with_its_name(
     tmp_path: Path, page: Path
 ) -> None:
-    many = numpy_helper.from_array(np.asarray([1 << 30, 4], np.int64), "shape")
+    # WebAssembly has 4 GiB; two of these tensors do not fit.
+    one = numpy_helper.from_array(np.ones(1, np.float32))
+    many = numpy_helper.from_array(np.asarray([700_000_000], np.int64), "shape")
     graph = helper.make_graph(
         [
             helper.make_node("ConstantOfShape", ["shape"], ["zeros"]),
-            helper.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=0),
+            helper.make_node("ConstantOfShape", ["shape"], ["ones"], value=one),
+            helper.make_node("Add", ["zeros", "ones"], ["both"]),
+            helper.make_node("ReduceSum", ["both"], ["sum"], keepdims=0),
             helper.make_node("Add", ["x", "sum"], ["y"]),
         ],
         "large",
