@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from device_lab.planning import ReadinessLimits
-from ortlab.errors import StorageError, UsageError
+from ortlab.errors import StorageError, ToolchainError, UsageError
 from ortlab.pipeline import state_directory
 
 if TYPE_CHECKING:
@@ -107,9 +107,14 @@ def open_store(option: str | None = None) -> LabStore:
 
     Raises:
         UsageError: `lab.toml` says what means nothing.
+        ToolchainError: The extra ``lab`` is not installed.
         StorageError: The store cannot be opened.
     """
-    from device_lab.store import LabStore
+    try:
+        from device_lab.store import LabStore
+    except ImportError as error:
+        message = f"cannot open the lab's store: {error.name or 'a package'} is not installed"
+        raise ToolchainError(message, next_step="pip install 'ortlab[lab]'") from error
 
     url = store_url(option)
     if url.startswith("sqlite:///"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,11 @@ from device_lab.settings import (
     lab_directory,
     load_settings,
     only_agent,
+    open_store,
     store_url,
     write_settings,
 )
-from ortlab.errors import UsageError
+from ortlab.errors import ToolchainError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +108,13 @@ def test_a_name_is_made_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert host_id(LabSettings(host_id="named")) == "named"
     assert ":" not in made
     assert "/" not in made
+
+
+def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "device_lab.store", None)
+    with pytest.raises(ToolchainError, match="not installed") as missing:
+        open_store()
+    assert missing.value.next_step == "pip install 'ortlab[lab]'"
 
 
 def test_one_agent_a_host() -> None:
