@@ -201,7 +201,8 @@ class Agent:
                 and phone.blocked is None
                 and self._looks >= self._not_before.get(phone.phone_id, 0)
             ]
-        waiting = len(self._store.open_cells())
+        # A busy host need not read a long queue every second.
+        waiting = len(self._store.open_cells()) if free or not self._measuring else 0
         if waiting:
             for phone_id in free:
                 if self._stop.is_set():
