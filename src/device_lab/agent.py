@@ -227,7 +227,9 @@ class Agent:
             duration_s=self._options.lease_s,
             limits=self._options.limits,
         )
-        if lease is None:
+        if lease is None:  # nothing that waits fits it; asking again costs the store a transaction
+            with self._changed:
+                self._not_before[phone_id] = self._looks + 1
             return
         thread = threading.Thread(
             target=self._carry_out, args=(lease,), name=f"measures {phone_id}", daemon=True
