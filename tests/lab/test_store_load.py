@@ -415,7 +415,7 @@ def test_a_server_that_goes_and_comes_again_is_waited_for(postgres: str) -> None
     finally:
         over.set()
         disturber.join(DEADLINE_S)
-    check_whole(store, PHONES * 3 * 20)
+    check_whole(store, PHONES * 3 * 6)
     store.close()
 
 
@@ -428,7 +428,7 @@ def insist(store: LabStore, number: int) -> None:
             # The claim was written, but its answer was lost with the connection.
             held = again(lambda: store.overview(NOW)).leases
             lease = next(one for one in held if one.phone_id == f"p{number:02}")
-        for block in range(20):
+        for block in range(6):
             again(partial(store.record_block, lease, str(block), "{}", NOW))
         with contextlib.suppress(LeaseOverError):
             again(partial(store.finish, lease, Outcome.DONE, NOW))

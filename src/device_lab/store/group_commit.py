@@ -60,19 +60,21 @@ class GroupCommit:
     def carry_out(self, operation: Callable[[Any], Answer]) -> Answer:
         """Run an operation and return its answer after the commit, or raise its error."""
         waiting = _Waiting(operation)
-        with self._queue_lock:
-            self._queue.append(waiting)
-            leads, self._led = not self._led, True
-        if not leads:
-            try:
-                # A lock of all in place of each one's own signal would let a thread that is
-                # served take it again before the others learn that they are served, too.
-                waiting.turn.wait()
-            except BaseException:
-                self._give_up(waiting)
-                raise
-        if not waiting.settled:
-            self._serve()
+        try:
+            with self._queue_lock:
+                self._queue.append(waiting)
+                if not self._led:
+                    # In this order, so that whatever interrupts us, somebody can lead.
+                    waiting.turn.set()
+                    self._led = True
+            # A lock of all in place of each one's own signal would let a thread that is served
+            # take it again before the others learn that they are served, too.
+            waiting.turn.wait()
+            if not waiting.settled:
+                self._serve()
+        except BaseException:
+            self._give_up(waiting)
+            raise
         if waiting.error is not None:
             raise waiting.error
         return waiting.answers[-1]
