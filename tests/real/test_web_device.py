@@ -131,15 +131,19 @@ def test_a_page_that_is_not_isolated_says_so(page: Path, tmp_path: Path) -> None
     assert (result.browser.threads_asked, result.browser.threads_got) == (2, 1)
 
 
-@pytest.mark.parametrize("name", ["small.onnx", FIXED_STYLE, RUNTIME_STYLE])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("small.onnx", {}), (FIXED_STYLE, {"preferredLayout": "NCHW"}), (RUNTIME_STYLE, {})],
+)
 def test_webgpu_computes_on_a_software_adapter_what_python_does_and_says_so(
-    tmp_path: Path, name: str
+    tmp_path: Path, name: str, options: dict[str, str]
 ) -> None:
     model = FORMATS / name
+    webgpu = replace(WEBGPU, options=options)
     with open_browser(built_page(PageBuild.WEBGPU), *SOFTWARE_ADAPTER) as device:
         assert WEBGPU.name in device.info.available_providers
         request = small_request(tmp_path / "web", model, Purpose.PARITY)
-        result = device.run_block(replace(request, providers=(WEBGPU, CPU)), make_arm(model))
+        result = device.run_block(replace(request, providers=(webgpu, CPU)), make_arm(model))
     assert isinstance(result, BlockResult)
     assert result.failure is None, result.failure
     assert result.browser is not None

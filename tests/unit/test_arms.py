@@ -650,3 +650,12 @@ def test_weights_are_not_left_in_bytes_that_a_browser_frees(tmp_path: Path) -> N
         cross_arms(model(tmp_path), tmp_path, options, browser())
     options = ArmOptions(styles=(FIXED,), load_modes=(LoadMode.DIRECT_BYTES,))
     assert len(cross_arms(model(tmp_path), tmp_path, options, browser())) == 1
+
+
+def test_webgpu_keeps_the_layout_of_a_file_whose_graph_is_final(tmp_path: Path) -> None:
+    webgpu = parse_providers("webgpu")
+    there = browser(available_providers=tuple(item.name for item in webgpu))
+    options = ArmOptions(styles=(ONNX, FIXED), providers=(webgpu,))
+    plain, fixed = cross_arms(model(tmp_path), tmp_path, options, there)
+    assert dict(plain.providers[0].options) == {}
+    assert dict(fixed.providers[0].options) == {"preferredLayout": "NCHW"}

@@ -16,6 +16,7 @@ from ortlab.domain import (
     Arm,
     Device,
     DeviceInfo,
+    DeviceKind,
     OptimizationStyle,
     ParityStatus,
     Precision,
@@ -205,6 +206,9 @@ def _make(source: OpenSource, wanted: Wanted, options: ArmOptions, device: Devic
     if variant.parity.status is ParityStatus.FAILED:
         why = f"{variant.variant_id} is out of tolerance, {variant.parity.reason}"
         return Refusal(reason=f"{arm_id}: {why}", of_variant=True)
+    providers = eps.with_xnnpack_threads(wanted.providers, wanted.threads)
+    if device.info.kind is DeviceKind.WEB and wanted.style is OptimizationStyle.FIXED:
+        providers = eps.with_webgpu_layout(providers)
     arm = Arm(
         arm_id=arm_id,
         label=source.label_prefix + label_of(wanted, device.info),
@@ -213,7 +217,7 @@ def _make(source: OpenSource, wanted: Wanted, options: ArmOptions, device: Devic
         model_path=str(source.file(variant.path)),
         model_sha256=variant.sha256,
         prepared_sha256=source.sha256,
-        providers=eps.with_xnnpack_threads(wanted.providers, wanted.threads),
+        providers=providers,
         intra_op_num_threads=wanted.threads,
         load_mode=wanted.load_mode,
         replay=wanted.replay,

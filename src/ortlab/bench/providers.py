@@ -100,6 +100,19 @@ def with_xnnpack_threads(
     )
 
 
+def with_webgpu_layout(providers: Sequence[ProviderRequest]) -> tuple[ProviderRequest, ...]:
+    """Have WebGPU keep the layout of a file that was optimized for the CPU, unless told another.
+
+    Otherwise it turns convolutions into operators of another layout when it loads the model, which
+    it cannot do with a file in ORT format whose graph is final.
+    """
+    wanted: Mapping[str, str] = {"preferredLayout": "NCHW"}
+    return tuple(
+        replace(item, options={**wanted, **item.options}) if item.name == WEBGPU else item
+        for item in providers
+    )
+
+
 def describe(providers: Sequence[ProviderRequest]) -> str:
     """Return providers in a few words, file-safe: ``xnnpack``, ``coreml-mlprogram``, ``cpu``."""
     named = [item for item in providers if item.name != CPU] or [ProviderRequest(name=CPU)]
