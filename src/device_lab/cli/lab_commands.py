@@ -98,7 +98,7 @@ def agent(
             say(f"{lease.phone_id}: gives {lease.cell_id} back, which a killed agent held")
         if scheduler is not None:
             _run_for_scheduler(
-                opened, inventory, scheduler, say,
+                opened, inventory, settings, scheduler, say,
                 without_tls=without_tls, look_every_s=look_every_s, lease_s=lease_s,
             )  # fmt: skip
             return 0
@@ -149,6 +149,7 @@ def _run_here(
 def _run_for_scheduler(
     store: LabStore,
     inventory: Inventory,
+    settings: LabSettings,
     scheduler: str,
     say: Say,
     *,
@@ -165,6 +166,7 @@ def _run_for_scheduler(
         without_tls=without_tls,
         look_every_s=look_every_s,
         lease_s=lease_s,
+        limits=settings.limits,
     )
     run_agent(
         store,
