@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = ("android_template/", "ios_template/", "web_template/")
 HEAVY = {"onnx", "onnxruntime", "pandas", "scipy", "altair", "numpy", "pyarrow"}
 
 
@@ -105,7 +106,7 @@ def test_the_wheel_carries_the_package_protocol_and_template_and_nothing_else(
         name = path.relative_to(ROOT).as_posix()
         if name.startswith(("src/ortlab/", "src/device_lab/")):
             expected.add(name.removeprefix("src/"))
-        elif name.startswith(("bench_protocol/", "android_template/", "ios_template/")):
+        elif name.startswith(("bench_protocol/", *TEMPLATES)):
             expected.add(f"ortlab/{name}")
     assert "ortlab/py.typed" in expected
     assert any(name.endswith(".schema.json") for name in expected)
