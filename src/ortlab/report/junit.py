@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from xml.sax.saxutils import escape
+from html import escape
 
 from ortlab.report.text import visible
 
@@ -77,8 +77,8 @@ def _case(suite: str, row: JUnitRow) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(text, keep_lines=True)))
+    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(text, keep_lines=True)), quote=False)
 
 
 def _attribute(text: str) -> str:
-    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(text)), {'"': "&quot;"})
+    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(text)))
