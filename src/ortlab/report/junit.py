@@ -77,7 +77,9 @@ def _case(suite: str, row: JUnitRow) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(text, keep_lines=True)), quote=False)
+    return escape(
+        _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(text, keep_lines=True)), quote=False
+    )
 
 
 def _attribute(text: str) -> str:
