@@ -17,6 +17,7 @@ import functools
 import json
 import os
 import random
+import resource
 import sys
 import tempfile
 import time
@@ -132,6 +133,12 @@ def run(kind: str, options: argparse.Namespace) -> float:
     return took_s
 
 
+def children_cpu_s() -> float:
+    """Return the CPU time of the processes that ended, in seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def check(store: LabStore, experiments: int) -> None:
     cells = store.cells()
     assert len(cells) == experiments
@@ -156,13 +163,17 @@ def main() -> int:
         return 0
     reached = True
     for kind in options.store or ("sqlite", "postgresql"):
+        before_s = children_cpu_s()
         took_s = run(kind, options)
+        cpu_s = children_cpu_s() - before_s
         blocks = options.experiments * BLOCKS
         each_ms = took_s / blocks * 1e3
         reached = reached and each_ms <= REACH_MS
         print(
             f"{kind}: {options.phones} phones, {options.workers} workers, {options.experiments}"
-            f" experiments, {blocks} blocks: {took_s:.1f} s, {each_ms:.2f} ms a block"
+            f" experiments, {blocks} blocks: {took_s:.1f} s, {each_ms:.2f} ms a block;"
+            f" {cpu_s / blocks * 1e3:.2f} ms of CPU a block, starts included, on"
+            f" {os.cpu_count()} cores with a load of {os.getloadavg()[0]:.1f}"
         )
     print(f"reach: ≤ {REACH_MS:g} ms a block: {'reached' if reached else 'NOT REACHED'}")
     return 0 if reached else 1
