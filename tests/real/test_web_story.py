@@ -51,7 +51,7 @@ def without_network(directory: Path, *arguments: str) -> Completed:
                 "XDG_STATE_HOME": str(directory / "state"),
                 "XDG_CACHE_HOME": str(CACHE.parents[1]),
             },
-            deadline_s=500,
+            deadline_s=900,
         )
     )
 
