@@ -69,14 +69,14 @@ def test_the_program_and_the_module_are_the_same() -> None:
 
 
 def test_another_package_may_add_commands(tmp_path: Path) -> None:
-    (tmp_path / "lab_plugin.py").write_text(
+    (tmp_path / "more_plugin.py").write_text(
         "import typer\napp = typer.Typer()\n\n\n@app.command()\ndef hello():\n    print('hi')\n"
     )
-    information = tmp_path / "lab_plugin-1.dist-info"
+    information = tmp_path / "more_plugin-1.dist-info"
     information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-plugin\nVersion: 1\n")
-    (information / "entry_points.txt").write_text("[ortlab.commands]\nlab = lab_plugin:app\n")
-    command = (sys.executable, "-m", "ortlab", "lab", "hello")
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: more-plugin\nVersion: 1\n")
+    (information / "entry_points.txt").write_text("[ortlab.commands]\nmore = more_plugin:app\n")
+    command = (sys.executable, "-m", "ortlab", "more", "hello")
     assert run(*command, PYTHONPATH=str(tmp_path)).stdout == "hi\n"
     assert run(*command).returncode == 2
 
