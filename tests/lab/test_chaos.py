@@ -93,7 +93,9 @@ def check(chaos: Chaos, kinds: set[str], kills: int) -> None:
     assert chaos.happened["cable pulled"]
     assert chaos.happened["phone moved"]
     outcomes = {one.outcome for one in chaos.store.attempts(limit=1_000_000)}
-    assert {Outcome.DONE, Outcome.FAILED, Outcome.EXPIRED} <= outcomes
+    # Which of these ends a cut experiment finds depends on who is quicker.
+    assert Outcome.DONE in outcomes
+    assert outcomes & {Outcome.FAILED, Outcome.EXPIRED, Outcome.RELEASED}
     check_ends(chaos)
     check_blocks(chaos)
     check_phones(chaos)
