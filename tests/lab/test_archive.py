@@ -504,6 +504,28 @@ def test_the_commands_tell_what_they_do(home: Path, tmp_path: Path) -> None:
     assert len(results) == 2
 
 
+def test_a_job_that_was_marked_is_not_pruned(tmp_path: Path) -> None:
+    directory = tmp_path / "ortlab" / "lab"
+    directory.mkdir(parents=True)
+    store = LabStore(f"sqlite:///{directory / 'lab.db'}")
+    for name in ("old", "older"):
+        measured(store, make_phone("p"), name, NOW)
+    store.close()
+
+    def kept() -> int:
+        done = run(tmp_path, "prune", "--older-than", "1d", "--dry-run", "--json")
+        return int(json.loads(done.stdout)["plan"]["baseline_cells"])
+
+    before = kept()
+    assert "nothing prunes it" in run(tmp_path, "baseline", "old").stdout
+    assert run(tmp_path, "baseline", "older").returncode == 0
+    assert kept() == 2 > before
+    assert run(tmp_path, "baseline", "old", "--remove").returncode == 0
+    assert run(tmp_path, "baseline", "older", "--remove").returncode == 0
+    assert kept() == before
+    assert run(tmp_path, "baseline", "nobody").returncode == 2
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [

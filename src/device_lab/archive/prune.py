@@ -1,7 +1,7 @@
 """What may go, by age and by size; a baseline never does.
 
 A baseline is the newest result of its model, phone and control arm, and every cell of a job that
-a gate named as baseline. By age, whole jobs go: blocks, results and all. By size, only blocks go,
+somebody marked as one. By age, whole jobs go: blocks, results and all. By size, only blocks go,
 the oldest first, so that histories stay. Nothing of a job that is not over is touched.
 """
 

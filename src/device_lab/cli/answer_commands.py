@@ -96,6 +96,19 @@ def backup(*, file: Path, store: str | None, as_json: bool) -> int:
     return 0
 
 
+def baseline(*, job: str, remove: bool, store: str | None, as_json: bool) -> int:
+    """Mark a job as a baseline, or no longer."""
+    with _opened(store) as opened:
+        found = opened.job(job)
+        opened.set_baseline(found.job_id, baseline=not remove)
+    if as_json:
+        render.show_json({"job_id": found.job_id, "baseline": not remove})
+    else:
+        state = "is no baseline" if remove else "is a baseline: nothing prunes it"
+        render.say(f"{found.spec.name} ({found.job_id[:12]}) {state}")
+    return 0
+
+
 def prune(
     *,
     older_than: str | None,

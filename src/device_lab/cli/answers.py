@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=_ANSWERS)(export)
     app.command(rich_help_panel=_UPKEEP)(check)
     app.command(rich_help_panel=_UPKEEP)(backup)
+    app.command(rich_help_panel=_UPKEEP)(baseline)
     app.command(rich_help_panel=_UPKEEP)(prune)
 
 
@@ -108,6 +109,29 @@ def backup(
     return answer_commands.backup(**given)
 
 
+def baseline(
+    job: Annotated[
+        str,
+        typer.Argument(help="Id, beginning of an id, or name of a job.", show_default=False),
+    ],
+    remove: Annotated[bool, typer.Option("--remove", help="It is one no longer.")] = False,
+    store: Store = None,
+    as_json: AsJson = False,
+) -> int:
+    """Mark a job as a baseline, which nothing ever prunes, such as a release's.
+
+    [bold]Examples[/bold]
+
+      ortlab lab baseline release-2.4
+
+      ortlab lab baseline release-2.3 --remove
+    """
+    given = dict(locals())
+    from device_lab.cli import answer_commands
+
+    return answer_commands.baseline(**given)
+
+
 def prune(
     older_than: Annotated[
         str | None, typer.Option(help="Jobs in which nothing happened for so long: 90d, 12w.")
@@ -126,8 +150,9 @@ def prune(
 ) -> int:
     """Remove what nobody needs, by age and size, and say what it is. Baselines never go.
 
-    A baseline is the newest result of its model, phone and control arm, and whatever a gate named
-    as one. By age whole jobs go; by size only blocks do, so that histories stay.
+    A baseline is the newest result of its model, phone and control arm, and every job that was
+    marked with `ortlab lab baseline`. By age whole jobs go; by size only blocks do, so that
+    histories stay.
 
     [bold]Examples[/bold]
 
