@@ -312,6 +312,9 @@ def span(seconds: float) -> str:
     """Return a time span as a person says it: two units at most, never more exact than it is."""
     if seconds < 90:
         return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 10:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     minutes = round(seconds / 60)
     if minutes < 90:
         return f"{minutes} min"

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.segment import Segment
@@ -161,6 +161,8 @@ def test_a_deadline_in_danger_is_told() -> None:
 
 
 @given(spans, spans)
+@example(90.0, 0.0)
+@example(599.6, 600.4)
 def test_a_longer_span_never_reads_shorter(one: float, other: float) -> None:
     units = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
