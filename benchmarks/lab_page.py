@@ -164,6 +164,8 @@ def timed_pages(base: str, token: str, repeats: int) -> dict[str, list[float]]:
 
 def timed_status(home: Path, url: str, repeats: int) -> dict[str, list[float]]:
     environment = {**os.environ, "XDG_STATE_HOME": str(home)}
+    # As it is installed, where what was compiled once is kept.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     program = [sys.executable, "-m", "ortlab"]
     commands = {
         "ortlab lab status": [*program, "lab", "status", "--store", url],
