@@ -29,14 +29,17 @@ CLAIMS = (Verdict.FASTER, Verdict.SLOWER)
 MOST_CLAIMS_OF_100 = 9
 
 
-def measure(directory: Path, device: Device, experiments: int, seed: int) -> Counter[Verdict]:
+def measure(
+    directory: Path, device: Device, experiments: int, seed: int, *, block_s: float
+) -> Counter[Verdict]:
     """Carry out the experiments and count their verdicts."""
+    directory.mkdir(parents=True, exist_ok=True)
     prepared, prepared_path = prepare_model(directory)
     arm = plain_arm(prepared, prepared_path, device)
     twins = tuple(replace(arm, arm_id=name, label=name) for name in ("first", "second"))
     verdicts: Counter[Verdict] = Counter()
     for number in range(experiments):
-        options = PlanOptions(min_rounds=8, max_rounds=8, block_s=0.3, seed=seed + number)
+        options = PlanOptions(min_rounds=8, max_rounds=8, block_s=block_s, seed=seed + number)
         planned = plan(twins, prepared, prepared_path, device, options)
         # Repeats would stretch the script on a busy machine; marking is all that a twin needs.
         planned = replace(planned, rule=replace(planned.rule, extra_attempts=0))
@@ -54,6 +57,17 @@ def measure(directory: Path, device: Device, experiments: int, seed: int) -> Cou
     return verdicts
 
 
+def judge(verdicts: Counter[Verdict], seed: int, most: int, of: int) -> int:
+    """Say whether the claims are no more than ``most`` in ``of`` experiments; 0 if so, else 1."""
+    experiments = verdicts.total()
+    claims = sum(verdicts[verdict] for verdict in CLAIMS)
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+    print(f"{experiments} A/A experiments, seed {seed}: {counted}")
+    reached = claims <= most * experiments / of
+    print(f"{claims} claims, reach ≤ {most} of {of}: {'yes' if reached else 'MISSED'}")
+    return 0 if reached and not verdicts[Verdict.NONE] else 1
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--experiments", type=int, default=100)
@@ -63,15 +77,9 @@ def main() -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary, closing(open_device("host")) as device:
         directory = arguments.keep or Path(temporary)
-        directory.mkdir(parents=True, exist_ok=True)
-        verdicts = measure(directory, device, arguments.experiments, arguments.seed)
-    claims = sum(verdicts[verdict] for verdict in CLAIMS)
-    counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
-    print(f"{arguments.experiments} A/A experiments, seed {arguments.seed}: {counted}")
-    reached = claims <= MOST_CLAIMS_OF_100 * arguments.experiments / 100
-    print(f"{claims} claims, reach ≤ {MOST_CLAIMS_OF_100} of 100: {'yes' if reached else 'MISSED'}")
+        verdicts = measure(directory, device, arguments.experiments, arguments.seed, block_s=0.3)
     print(f"{time.monotonic() - started:.0f} s")
-    return 0 if reached and not verdicts[Verdict.NONE] else 1
+    return judge(verdicts, arguments.seed, MOST_CLAIMS_OF_100, 100)
 
 
 if __name__ == "__main__":
