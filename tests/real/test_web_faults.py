@@ -35,6 +35,7 @@ from ortlab.bench import load_run
 from ortlab.devices import open_device
 from ortlab.devices.web import ShownOptions, ShownWebDevice, WebDevice, WebOptions
 from ortlab.devices.web import server as page_server
+from ortlab.devices.web.mail import BlockMail
 from ortlab.domain import AppPlatform, BuiltApp
 from ortlab.errors import DeviceError, OrtlabError
 from ortlab.prepare import load_prepared
@@ -98,26 +99,24 @@ def close_pages(root: Path) -> None:
 
 
 @contextmanager
-def sabotaged(run: Path, stage: Stage, act: Callable[[], None]) -> Iterator[None]:
-    """Act once, when the first latency block of a run enters a stage."""
-    done = threading.Event()
+def sabotaged(stage: Stage, act: Callable[[], None]) -> Iterator[None]:
+    """Act once, when the first latency block enters a stage.
 
-    def watch() -> None:
-        while not done.is_set():
-            for marks in run.rglob("progress"):
-                with contextlib.suppress(OSError):
-                    if "latency" in str(marks) and stage in marks.read_text().split():
-                        act()
-                        return
-            time.sleep(0.02)
+    The page waits for the answer to its mark, so it cannot have left the stage by then.
+    """
+    mark = BlockMail.mark
+    entered = threading.Event()
 
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    def marked(mail: BlockMail, word: str) -> None:
+        mark(mail, word)
+        if word == stage and "latency" in str(mail.directory) and not entered.is_set():
+            entered.set()
+            act()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BlockMail, "mark", marked)
         yield
-    finally:
-        done.set()
-        thread.join(timeout=30)
+    assert entered.is_set(), f"no latency block entered {stage}"
 
 
 def play(
@@ -231,9 +230,7 @@ def test_a_page_that_ends_is_recorded_and_the_run_completes(
             prepared,
             faulty=lambda: contextlib.nullcontext(device),
             good=lambda: contextlib.nullcontext(device),
-            sabotage=lambda: sabotaged(
-                tmp_path / "run", case.stage, lambda: case.act(root, device)
-            ),
+            sabotage=lambda: sabotaged(case.stage, lambda: case.act(root, device)),
         )
     assert case.expected in deaths(played)
     assert played.error is None
