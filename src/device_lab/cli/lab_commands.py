@@ -222,7 +222,7 @@ def _spec_of(options: dict[str, Any]) -> JobSpec:
     """Put a job together from options, by way of a job file's checks."""
     from device_lab.jobs import spec_of
     from device_lab.submitting import absolute, check
-    from ortlab.cli.commands import listed
+    from ortlab.cli.options import listed
 
     models = [str(path) for path in options["model"] or ()]
     if not models:

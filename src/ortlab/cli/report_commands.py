@@ -1,32 +1,25 @@
-"""What each command does: call `pipeline`, then show the answer."""
+"""What `prepare`, `inspect`, `bench`, `report` and `gate` do: call `pipeline`, then show it."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ortlab import pipeline
 from ortlab.cli import render, tables
-from ortlab.cli.apps import show_generated
-from ortlab.config import BenchSection, ModelSection, PrepareSection, load_config, starter_config
+from ortlab.cli.options import listed
+from ortlab.config import BenchSection, ModelSection, PrepareSection
 from ortlab.errors import (
     GateFailedError,
     GateInconclusiveError,
     ModelError,
     OrtlabError,
-    StorageError,
     UsageError,
 )
 from ortlab.settings import prepare_options
-
-
-def listed(values: Sequence[str] | None) -> tuple[str, ...]:
-    """Flatten repeated and comma-separated options."""
-    parts = (part.strip() for value in values or () for part in value.split(","))
-    return tuple(part for part in parts if part)
 
 
 def command_line() -> str:
@@ -190,10 +183,10 @@ def bench(*, prepared: Path, output: Path, as_json: bool, **options: Any) -> int
             prepared, section, new=options["new"], command=command_line(), say=progress.update
         )
     if as_json:
-        render.show_json(_answered(answer))
+        render.show_json(answered(answer))
     else:
-        _show_answer(answer)
-    return _code_of(answer)
+        show_answer(answer)
+    return code_of(answer)
 
 
 def _whole(word: str) -> int:
@@ -224,7 +217,8 @@ def _dry_run(prepared: Path, section: BenchSection, *, as_json: bool) -> int:
     return 0
 
 
-def _show_answer(answer: pipeline.BenchAnswer) -> None:
+def show_answer(answer: pipeline.BenchAnswer) -> None:
+    """Print what was measured, and which devices failed."""
     for item in answer.measured:
         tables.show_analysis(item.analysis, item.run.experiment.device)
         if item.found:
@@ -238,7 +232,8 @@ def _show_answer(answer: pipeline.BenchAnswer) -> None:
         render.show_error(error, as_json=False)
 
 
-def _answered(answer: pipeline.BenchAnswer) -> dict[str, Any]:
+def answered(answer: pipeline.BenchAnswer) -> dict[str, Any]:
+    """Return what was measured for JSON."""
     return {
         "runs": [_measured(item) for item in answer.measured],
         "failures": {name: _error(error) for name, error in answer.failures.items()},
@@ -246,7 +241,8 @@ def _answered(answer: pipeline.BenchAnswer) -> dict[str, Any]:
     }
 
 
-def _code_of(answer: pipeline.BenchAnswer) -> int:
+def code_of(answer: pipeline.BenchAnswer) -> int:
+    """Return the exit code: that of the first device that failed."""
     return next((error.exit_code for error in answer.failures.values()), 0)
 
 
@@ -309,127 +305,3 @@ def gate(
         GateStatus.INCONCLUSIVE: GateInconclusiveError.exit_code,
         GateStatus.REFUSED: GateInconclusiveError.exit_code,
     }[result.status]
-
-
-# ---------------------------------------------------------------------------- devices
-
-
-def calibrate(*, prepared: Path, device: str, as_json: bool, **options: Any) -> int:
-    """Measure and store a noise floor."""
-    with render.Progress() as progress:
-        floor = pipeline.calibrate(
-            prepared,
-            device_id=device,
-            experiments=options["experiments"],
-            rounds=options["rounds"],
-            block_s=options["block_s"],
-            apps=[options["app_"]] if options["app_"] else [],
-            output=options["output"],
-            say=progress.update,
-        )
-    if as_json:
-        render.show_json(floor)
-    else:
-        render.say(
-            f"the noise floor of {device} is {floor.effect:.2%}: no smaller difference will be"
-            f" claimed there ({floor.experiments} A/A experiments of {floor.rounds} rounds)"
-        )
-    return 0
-
-
-def devices(*, as_json: bool) -> int:
-    """List the devices."""
-    found = pipeline.devices(say=render.note)
-    if as_json:
-        render.show_json({"devices": list(found)})
-        return 0
-    render.show_table(
-        "devices",
-        ("id", "name", "ready", "seen", "next step"),
-        [
-            (device.device_id, device.name, _yes(device.ready), device.detail, device.next_step)
-            for device in found
-        ],
-    )
-    return 0
-
-
-def _yes(answer: bool) -> str:
-    return "yes" if answer else "no"
-
-
-def doctor(*, as_json: bool) -> int:
-    """Tell what is there and what is missing; 4 when something needed is missing."""
-    from ortlab.doctor import State, worst
-    from ortlab.errors import ToolchainError
-
-    findings = pipeline.doctor()
-    if as_json:
-        render.show_json({"findings": list(findings)})
-    else:
-        render.show_table(
-            "this machine",
-            ("what", "state", "seen", "next step"),
-            [(f.subject, str(f.state), f.detail, f.next_step) for f in findings],
-        )
-    return ToolchainError.exit_code if worst(findings) is State.MISSING else 0
-
-
-# ---------------------------------------------------------------------------- everything
-
-
-def init(*, model: Path, output: Path, force: bool) -> int:
-    """Write a starter configuration."""
-    from ortlab.prepare import inspect_file
-
-    spec = inspect_file(model).model
-    if output.exists() and not force:
-        message = f"cannot write {output}: it is there already"
-        raise UsageError(message, next_step="ortlab init --force, or choose another --output")
-    shapes: Mapping[str, tuple[int | str | None, ...]] = {
-        tensor.name: tensor.shape for tensor in spec.inputs if tensor.shape is not None
-    }
-    try:
-        output.write_text(starter_config(model, dict(shapes)), encoding="utf-8")
-    except OSError as error:
-        message = f"cannot write {output}: {error.strerror}"
-        raise StorageError(message) from error
-    render.say(f"wrote {output}; next: ortlab run {output}")
-    return 0
-
-
-def run(*, config: Path, new: bool, as_json: bool) -> int:
-    """Do everything a configuration says."""
-    return _run(pipeline_config=load_config(config), base=config.parent, new=new, as_json=as_json)
-
-
-def demo(*, output: Path, new: bool, as_json: bool) -> int:
-    """Run the demo."""
-    config = pipeline.demo_config(output)
-    return _run(pipeline_config=config, base=Path(), new=new, as_json=as_json)
-
-
-def _run(*, pipeline_config: Any, base: Path, new: bool, as_json: bool) -> int:
-    from ortlab.analysis import GateStatus
-
-    with render.Progress() as progress:
-        done = pipeline.run_config(
-            pipeline_config, base, new=new, command=command_line(), say=progress.update
-        )
-    if as_json:
-        render.show_json(
-            {**_answered(done.answer), "gate": done.gated, "apps": list(done.generated)}
-        )
-    else:
-        for app in done.generated:
-            show_generated(app)
-        _show_answer(done.answer)
-        if done.gated is not None:
-            render.say(f"gate: {done.gated.sentence}")
-    if done.answer.failures:
-        return _code_of(done.answer)
-    if done.gated is None or done.gated.status is GateStatus.PASS:
-        return 0
-    if done.gated.status is GateStatus.FAIL:
-        return GateFailedError.exit_code
-    return GateInconclusiveError.exit_code
