@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import textwrap
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,11 @@ from ortlab.report.text import shorten, visible
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-MOST_JOBS = 20
-MOST_OVER = 5
-MOST_PHONES = 40
+MOST_JOBS = 12
+MOST_OVER = 3
+MOST_PHONES = 12
 MOST_VERDICTS = 10
+_MOST_NAMES = 3
 _LONGEST_NAME = 60
 _LONGEST_REASON = 400
 _COLOURS = {
@@ -38,6 +41,7 @@ _COLOURS = {
     "slower": "red",
 }
 _BAR = 10
+_COLUMNS = 80
 
 Read = Callable[[], tuple[Overview, Sequence[CellResult]]]
 """Returns the overview and the newest results, newest first."""
@@ -59,7 +63,9 @@ def status_view(overview: Overview, results: Sequence[CellResult], now: datetime
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(wording.summary(overview))]
+    # rich would break a figure between its thousands.
+    summary = textwrap.fill(wording.summary(overview), _COLUMNS)
+    parts: list[RenderableType] = [Text(summary)]
     for section in (_jobs(overview, now), _phones(overview, now), _verdicts(results, now)):
         parts += [Text(), *section] if section else []
     return Group(*parts)
@@ -135,9 +141,10 @@ def _jobs(overview: Overview, now: datetime) -> list[RenderableType]:
     if not rows:
         return [_text("No jobs; next: ortlab lab submit JOB.toml")]
     table = _table("jobs", ("job", "state", "cells", "", "how long yet"), right=(2,))
-    waiting = [row for row in rows if row.ended < row.total]
     over = [row for row in rows if row.ended >= row.total]
-    shown = [*waiting[:MOST_JOBS], *over[:MOST_OVER]]
+    begun = [row for row in rows if row.state == "running"]
+    waiting = [row for row in rows if row.ended < row.total and row.state != "running"]
+    shown = [*[*begun, *waiting][:MOST_JOBS], *over[:MOST_OVER]]
     for row in shown:
         cells = f"{row.done} of {row.total}"
         told = "; ".join(text for text in (row.deadline, row.estimate) if text)
@@ -145,7 +152,8 @@ def _jobs(overview: Overview, now: datetime) -> list[RenderableType]:
         table.add_row(_text(name), _state(row.state), _text(cells), _bar(row), _text(told))
     parts: list[RenderableType] = [table]
     if len(rows) > len(shown):
-        parts.append(_text(f"{len(rows) - len(shown)} further jobs: ortlab lab status --json"))
+        further = _counts(row.state for row in rows if row not in shown)
+        parts.append(_text(f"further jobs: {further}; ortlab lab status --json"))
     for row in shown:
         parts += [_text(f"{_named(row.name)}: {_reason(why)}") for why in row.reasons[:3]]
     return parts
@@ -164,14 +172,34 @@ def _phones(overview: Overview, now: datetime) -> list[RenderableType]:
             _state(row.state),
             _text(row.battery),
             _text(row.temperature),
-            _text(f"{_named(row.host_id)}\nseen {row.seen}"),
+            _text(f"{_named(row.host_id)}\n{_doing(row)}"),
         )
     parts: list[RenderableType] = [table]
     if len(rows) > MOST_PHONES:
-        parts.append(_text(f"{len(rows) - MOST_PHONES} further phones: ortlab lab phones list"))
-    told = [row for row in rows[:MOST_PHONES] if row.reason]
-    parts += [_text(f"{_named(row.phone_id)} {row.state}: {_reason(row.reason)}") for row in told]
+        further = _counts(row.state for row in rows[MOST_PHONES:])
+        parts.append(_text(f"further phones: {further}; ortlab lab phones list"))
+    alike: dict[tuple[str, str], list[str]] = {}
+    for row in rows[:MOST_PHONES]:
+        if row.reason and not row.work:
+            alike.setdefault((row.state, row.reason), []).append(_named(row.phone_id))
+    parts += [
+        _text(f"{_enough(names)} {state}: {_reason(reason)}")
+        for (state, reason), names in alike.items()
+    ]
     return parts
+
+
+def _doing(row: wording.PhoneRow) -> str:
+    return f"measures {_named(row.work)}" if row.work else f"seen {row.seen}"
+
+
+def _enough(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
+
+
+def _counts(states: Iterable[str]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in Counter(states).items())
 
 
 def _verdicts(results: Sequence[CellResult], now: datetime) -> list[RenderableType]:

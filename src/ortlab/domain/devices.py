@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from ortlab.wire import BlockRequest, BlockResult, Conditions, Death
-
 if TYPE_CHECKING:
     from ortlab.domain.experiments import Arm
+    from ortlab.wire import BlockRequest, BlockResult, Conditions, Death
 
 
 class DeviceKind(StrEnum):

@@ -11,7 +11,7 @@ from html import escape
 
 from ortlab.report.text import visible
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # takes long to compile
 
 
 class JUnitStatus(StrEnum):
@@ -78,9 +78,9 @@ def _case(suite: str, row: JUnitRow) -> str:
 
 def _text(text: str) -> str:
     return escape(
-        _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(text, keep_lines=True)), quote=False
+        re.sub(_NOT_XML, "\N{REPLACEMENT CHARACTER}", visible(text, keep_lines=True)), quote=False
     )
 
 
 def _attribute(text: str) -> str:
-    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", visible(text)))
+    return escape(re.sub(_NOT_XML, "\N{REPLACEMENT CHARACTER}", visible(text)))
