@@ -4,14 +4,12 @@ Nothing heavy is imported up here. Annotations are real ones, not postponed: Typ
 each string at every start.
 """
 
-import contextlib
-import os
 import sys
 from typing import Annotated
 
 import typer
 
-from ortlab.cli import devices, one_file, to_app, to_report
+from ortlab.cli import devices, one_file, plugins, to_app, to_report
 
 app = typer.Typer(
     name="ortlab",
@@ -50,40 +48,6 @@ def _root(
         logging.basicConfig(level=logging.DEBUG, format="%(name)s: %(message)s")
 
 
-def _add_plugins() -> None:
-    """Let other packages add commands (entry-point group ``ortlab.commands``)."""
-    if not _may_have_plugins():
-        return
-    from importlib.metadata import entry_points
-
-    for entry in entry_points(group=_PLUGIN_GROUP):
-        app.add_typer(entry.load(), name=entry.name)
-
-
-def _may_have_plugins() -> bool:
-    """Look for the group's name alone: importing ``importlib.metadata`` takes 20 ms.
-
-    Without `pathlib`, for it runs at every start and once for each package that is installed.
-    """
-    wanted = f"[{_PLUGIN_GROUP}]".encode()
-    for directory in sys.path:
-        with contextlib.suppress(OSError):
-            for name in os.listdir(directory or "."):  # noqa: PTH208
-                if name.endswith(".dist-info") and wanted in _entry_points(directory, name):
-                    return True
-    return False
-
-
-def _entry_points(directory: str, name: str) -> bytes:
-    try:
-        with open(f"{directory}/{name}/entry_points.txt", "rb", buffering=0) as file:  # noqa: PTH123
-            return file.read()
-    except OSError:
-        return b""
-
-
-_PLUGIN_GROUP = "ortlab.commands"
-
 for panel in (to_report, to_app, devices, one_file):  # in the order of the help
     panel.add_to(app)
-_add_plugins()
+plugins.add_to(app, sys.path)
