@@ -432,12 +432,16 @@ def test_an_interrupted_block_leaves_no_app_running(bench: Bench) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
+    seen = set(phone.process_numbers)
+    once_it_runs = _when(
+        lambda: bool(set(phone.process_numbers) - seen),
+        lambda: os.kill(os.getpid(), signal.SIGALRM),
+    )
     try:
-        signal.setitimer(signal.ITIMER_REAL, 3)
         with pytest.raises(KeyboardInterrupt):
             bench.block(device, Purpose.LATENCY, stop=StopRule(min_ns=10**13, max_ns=10**13))
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        once_it_runs.join()
         signal.signal(signal.SIGALRM, before)
     assert phone.process_numbers
     device.close()
