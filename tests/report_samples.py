@@ -56,6 +56,7 @@ from ortlab.rounds import log_ratios
 from ortlab.statistics import decide, effect, median, percentile
 from ortlab.wire import (
     BlockResult,
+    BrowserFacts,
     Clock,
     Conditions,
     Death,
@@ -204,6 +205,30 @@ def make_sample(
     return ReportSample(
         run=run, analysis=analyze_sample(run), prepared=_prepared(experiment, rename)
     )
+
+
+BROWSER = BrowserFacts(
+    cross_origin_isolated=True,
+    clock_step_ns=5_000,
+    threads_asked=None,
+    threads_got=2,
+    adapter=None,
+    adapter_is_fallback=None,
+    visible=True,
+    user_agent="Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " HeadlessChrome/156.0.0.0 Safari/537.36",
+)
+
+
+def in_browser(sample: ReportSample, facts_of: Callable[[Block], BrowserFacts]) -> ReportSample:
+    """Let the blocks of a sample tell of a browser."""
+    blocks = tuple(
+        block
+        if block.result is None
+        else replace(block, result=replace(block.result, browser=facts_of(block)))
+        for block in sample.run.blocks
+    )
+    return replace(sample, run=replace(sample.run, blocks=blocks))
 
 
 # ------------------------------------------------------------------------------ experiment

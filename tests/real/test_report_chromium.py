@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 
 from conftest import find_chromium
 from ortlab.report import ReportFormat, write_report
-from report_samples import hostile, make_sample, plain, very_hostile
+from report_samples import BROWSER, hostile, in_browser, make_sample, plain, very_hostile
 
 pytestmark = pytest.mark.requires("chromium")
 
@@ -57,7 +57,8 @@ def browser() -> Iterator[Any]:
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     for name, rename in RENAMES.items():
-        sample = make_sample(rename=rename, samples=60)
+        told = replace(BROWSER, adapter=rename("adapter"), user_agent=rename("agent"))
+        sample = in_browser(make_sample(rename=rename, samples=60), lambda _, told=told: told)
         files = write_report(
             sample.run,
             sample.analysis,
@@ -119,6 +120,8 @@ def test_opens_offline_and_runs_nobodys_script(
         assert_charts_show(seen.page, "wide")
         for element in ("What to ship", "Verdicts", "Executed operators", "Repeat it"):
             assert seen.page.get_by_role("heading", name=element).first.is_visible()
+        for fact in ("Browser", "WebGPU adapter"):
+            assert seen.page.locator("#why dt").get_by_text(fact, exact=True).is_visible()
         if scripts:
             assert seen.page.evaluate("window.__pwned") is None
             assert seen.page.evaluate("document.scripts.length") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import sys
@@ -20,6 +21,7 @@ from ortlab.bench import ArmOptions, PlanOptions, cross_arms, plan_experiment, r
 from ortlab.domain import BlockCounts, Outcome, ParityStatus
 from ortlab.prepare import PrepareOptions, load_prepared, prepare_models
 from ortlab.process import Command, Completed, SystemProcesses
+from ortlab.report.text import three_digits
 
 pytestmark = pytest.mark.requires("chromium", "node")
 
@@ -105,6 +107,26 @@ def test_the_report_names_the_browser_and_holds_no_verdict_of_a_phone(
     assert run["virtual"] is False
     rules = {finding["rule"] for finding in run["analysis"]["findings"]}
     assert not rules & {"not_isolated", "page_in_background", "parity_missing_or_failed"}
+
+
+def test_the_report_tells_what_the_pages_told_of_the_browser(answer: dict[str, Any]) -> None:
+    (run,) = answer["runs"]
+    ((_, blocks),) = runs_of(answer)
+    told = [block["result"]["browser"] for block in blocks]
+    (threads,) = {facts["threads_got"] for facts in told}
+    finest_us = min(facts["clock_step_ns"] for facts in told) / 1000
+    agent = told[0]["user_agent"].rpartition(") ")[2]
+    html = Path(run["report"]["html"])
+    text = html.with_suffix(".md").read_text().partition("**Measured in a browser**")[2]
+    for between, shown in (("</dt><dd>", html.read_text()), (": ", text)):
+        assert agent in shown
+        assert f"Page{between}cross-origin isolated, always visible" in shown
+        assert f"Clock step{between}{three_digits(finest_us)} " in shown
+        assert f"Threads{between}{threads}, as the runtime chose" in shown
+        assert "WebGPU adapter" not in shown
+    with html.with_name("blocks.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["threads_got"]) for row in rows] == [facts["threads_got"] for facts in told]
 
 
 def test_the_same_command_finds_the_run(prepared: Path, answer: dict[str, Any]) -> None:

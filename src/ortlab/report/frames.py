@@ -7,12 +7,12 @@ nothing loops over single samples.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from ortlab.domain import Block, Outcome, Run
 from ortlab.report.text import encodable
-from ortlab.wire import Conditions, Purpose, Timing
+from ortlab.wire import BrowserFacts, Conditions, Purpose, Timing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,11 +90,18 @@ def samples_frame(run: Run, samples: Sequence[BlockSamples] | None = None) -> pd
 
 
 def blocks_frame(run: Run, samples: Sequence[BlockSamples] | None = None) -> pd.DataFrame:
-    """Return one row a block, with its durations, conditions and outcome; unknowns are empty."""
+    """Return one row a block, with its durations, conditions and outcome; unknowns are empty.
+
+    Runs in which a page told of its browser have columns for that, too.
+    """
     by_id = {
         item.block.block_id: item for item in (block_samples(run) if samples is None else samples)
     }
-    return _frame([_block_row(run, block, by_id.get(block.block_id)) for block in run.blocks])
+    rows = [_block_row(run, block, by_id.get(block.block_id)) for block in run.blocks]
+    if any(block.result and block.result.browser for block in run.blocks):
+        for row, block in zip(rows, run.blocks, strict=True):
+            row.update(_browser_row(block))
+    return _frame(rows)
 
 
 def memory_frame(run: Run) -> pd.DataFrame:
@@ -190,6 +197,11 @@ def _block_row(run: Run, block: Block, samples: BlockSamples | None) -> dict[str
     }
 
 
+def _browser_row(block: Block) -> dict[str, Any]:
+    told = block.result.browser if block.result else None
+    return {field.name: getattr(told, field.name, None) for field in fields(BrowserFacts)}
+
+
 _WHOLE = frozenset(
     {
         "round",
@@ -205,6 +217,9 @@ _WHOLE = frozenset(
         "maximum_ns",
         "size_bytes",
         "count",
+        "clock_step_ns",
+        "threads_asked",
+        "threads_got",
     }
 )
 _REAL = frozenset(
@@ -219,7 +234,7 @@ _REAL = frozenset(
         "busy_fraction_before",
     }
 )
-_TRUTH = frozenset({"warm_up_converged"})
+_TRUTH = frozenset({"warm_up_converged", "cross_origin_isolated", "adapter_is_fallback", "visible"})
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

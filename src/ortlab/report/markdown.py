@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
+from operator import itemgetter
 
 from ortlab import __version__
 from ortlab.domain import Analysis, Run
@@ -11,6 +13,8 @@ from ortlab.report.text import duration, shorten, size, visible
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$#]")
 _LONGEST = 600
+_WIDTH, _NARROWEST = 80, 20
+"""Columns of a line about the browser; a name that is nothing but escapes keeps a few anyway."""
 
 
 def escape(text: str) -> str:
@@ -23,7 +27,7 @@ def escape(text: str) -> str:
     shown = _SPECIAL.sub(lambda found: f"\\{found[0]}", shown)
     shown = re.sub(r"(@|\\#)(?=\w)", "\\1\N{WORD JOINER}", shown)
     shown = re.sub(r"(?i)(www|https?|ftp|mailto|xmpp|GH-)(?=[.:\d])", "\\1\N{WORD JOINER}", shown)
-    return re.sub(r"^([-+=]|\d+[.)])(?=\s)", r"\\\1", shown.strip())
+    return re.sub(r"^(\d*)([-+=.)])(?=\s|$)", r"\1\\\2", shown.strip())
 
 
 def _code(text: str) -> str:
@@ -49,7 +53,7 @@ def render(run: Run, analysis: Analysis) -> str:
     lines += [f"**{escape(analysis.recommendation.sentence)}**", ""]
     prefix = "Virtual device: " if device.virtual else ""
     lines += [f"- {prefix}{escape(line)}" for line in _headlines(analysis)]
-    lines += ["", *_table(run, analysis), "", *_trust(analysis), ""]
+    lines += ["", *_table(run, analysis), "", *_trust(analysis), "", *_browser(run)]
     lines += [f"{what}: {_code(command)}  " for what, command in conditions.commands(run)[:1]]
     lines.append(
         f"<sub>{analysis.rounds} rounds, {escape(analysis.stop_reason)}; experiment"
@@ -94,3 +98,22 @@ def _trust(analysis: Analysis) -> list[str]:
     lines.append("")
     lines += [f"- {finding.grade}: {escape(finding.sentence)}" for finding in analysis.findings]
     return lines
+
+
+def _browser(run: Run) -> list[str]:
+    """Return what pages told of their browser, a line a fact; nothing where no page ran."""
+    lines = []
+    for name, rows in groupby(conditions.browser_rows(run), key=itemgetter(0)):
+        found = [words for _, words in rows]
+        if len(found) == 1:
+            lines.append(_within_width(f"- {name}: ", found[0]))
+        else:
+            lines += [f"- {name}:", *(_within_width("  - ", words) for words in found)]
+    return ["**Measured in a browser**", "", *lines, ""] if lines else []
+
+
+def _within_width(start: str, words: str) -> str:
+    room = _WIDTH - len(start)
+    shown = shorten(visible(words), room)
+    excess = max(len(escape(shown)) - room, 0)
+    return start + escape(shorten(shown, max(len(shown) - excess, _NARROWEST)))
