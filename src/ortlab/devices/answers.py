@@ -16,13 +16,21 @@ from typing import Any, Final
 
 from ortlab import codec
 from ortlab.errors import StorageError
-from ortlab.wire import BlockResult, DeathKind, Stage
+from ortlab.wire import BlockResult, Death, DeathKind, FailureKind, Stage
 
 RESULT: Final = "result.json"
 PROGRESS: Final = "progress"
 
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}")
 _LARGEST_RESULT_BYTES: Final = 256 << 20
+_BLAMING_FILES: Final = frozenset(
+    {
+        FailureKind.MODEL_CHANGED,
+        FailureKind.MODEL_MISSING,
+        FailureKind.INPUT_MISSING,
+        FailureKind.INVALID_INPUT,
+    }
+)
 
 
 class BadAnswerError(Exception):
@@ -106,6 +114,15 @@ def last_stage(directory: Path) -> Stage | None:
             with contextlib.suppress(ValueError):
                 last = Stage(line)
     return last
+
+
+def blames_its_files(answer: BlockResult | Death) -> bool:
+    """Whether a block failed as it would if what a phone had kept of its files were damaged."""
+    return (
+        isinstance(answer, BlockResult)
+        and answer.failure is not None
+        and answer.failure.kind in _BLAMING_FILES
+    )
 
 
 def _sizes(result: BlockResult) -> Iterator[int]:

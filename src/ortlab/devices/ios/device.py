@@ -6,9 +6,7 @@ away. `result.json` is the authority; how the process ended only explains why th
 
 from __future__ import annotations
 
-import contextlib
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,15 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ortlab import codec
-from ortlab.devices.answers import (
-    PROGRESS,
-    BadAnswerError,
-    last_stage,
-)
-from ortlab.devices.ios import crash
+from ortlab.devices.answers import PROGRESS, BadAnswerError, blames_its_files
 from ortlab.devices.ios.apps import IphoneApps, custom_ops_in, open_bundle
 from ortlab.devices.ios.by_hand import Person
 from ortlab.devices.ios.client import IphoneClient
+from ortlab.devices.ios.evidence import Evidence
 from ortlab.devices.ios.exchange import BlockExchange
 from ortlab.devices.ios.facts import IphoneFacts, IphoneStatus, facts_of, status_of
 from ortlab.devices.ios.failures import REPLUG, TRUST
@@ -32,6 +26,7 @@ from ortlab.devices.ios.files import IphoneFiles
 from ortlab.devices.ios.jobs import Job, lay_out, make_job
 from ortlab.devices.ios.messages import Action
 from ortlab.devices.ios.preflight import findings, warmth_of
+from ortlab.devices.ios.runs import AppRun, AppRuns, object_in
 from ortlab.devices.journal import IOS, Journal
 from ortlab.devices.readiness import CoolDown, Limits, check_ready
 from ortlab.domain import Arm, BuiltApp, DeviceInfo, DeviceKind
@@ -48,38 +43,15 @@ from ortlab.wire import (
     BlockResult,
     Conditions,
     Death,
-    DeathKind,
-    FailureKind,
-    MemoryKind,
-    MemoryPhase,
-    MemoryPoint,
     Purpose,
     RuntimeFacts,
-    Stage,
 )
 
 GRACE_S: Final = 8.0
 """Beyond a block's deadline: an app takes seconds to start on a slow phone."""
 
-FOOTPRINT: Final = "physFootprint"
-OUTSIDE: Final = "process, sampled from outside"
-"""Metric and scope of the memory that the system tells of the app, as a cross-check."""
-
 _QUESTION_S: Final = 30.0
 _MOUNT_S: Final = 300.0
-_PROBE_S: Final = 60.0
-_REPORTS_S: Final = 12.0
-_REPORTS_WAIT_S: Final = 6.0
-_REPORTS_POLL_S: Final = 0.5
-_LAUNCH_S: Final = 90.0
-_STALE: Final = frozenset(
-    {
-        FailureKind.MODEL_CHANGED,
-        FailureKind.MODEL_MISSING,
-        FailureKind.INPUT_MISSING,
-        FailureKind.INVALID_INPUT,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,17 +72,6 @@ class IosOptions:
     by_hand: bool = False
     by_hand_s: float = 300.0
     by_hand_poll_s: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ran:
-    pid: int
-    timed_out: bool
-    exit_code: int | None
-    signal: int | None
-    output: str
-    footprint_bytes: int
-    stages: tuple[Stage, ...]
 
 
 class IosDevice:
@@ -154,6 +115,8 @@ class IosDevice:
         self._device_id = device_id or client.udid
         self._files = IphoneFiles(client, say)
         self._exchange = BlockExchange(client)
+        self._runs = AppRuns(client)
+        self._evidence = Evidence(client, say)
         self._person = Person(
             self._exchange,
             self._facts.title,
@@ -168,7 +131,6 @@ class IosDevice:
         self._probes: dict[str, dict[str, Any]] = {}
         self._opened: dict[str, BuiltApp] = {}
         self._conditions: Conditions | None = None
-        self._known_reports: set[str] | None = None
         self._prepared = False
         self._ends: list[Callable[[], object]] = []
 
@@ -224,7 +186,7 @@ class IosDevice:
         status = self._status()
         if self._app is not None and not self._options.by_hand:
             self._make_ready(self._app)
-            self._conditions = self._asked_conditions(self._app)
+            self._conditions = self._runs.conditions(self._app)
         told = self._conditions or Conditions()
         return replace(
             told,
@@ -256,9 +218,7 @@ class IosDevice:
             describe = self._files.describe
             job = make_job(request, app.application_id, describe, library=library, by_hand=by_hand)
             answer = self._carry_out(job, app)
-            failure = answer.failure if isinstance(answer, BlockResult) else None
-            stale = failure is not None and failure.kind in _STALE
-            if stale and self._files.verify(job.bundle_id, job.file_sets):
+            if blames_its_files(answer) and self._files.verify(job.bundle_id, job.file_sets):
                 name = self._facts.title
                 self._say(f"note: what {name} had kept of the block's files was damaged")
                 answer = self._carry_out(job, app)
@@ -283,7 +243,7 @@ class IosDevice:
             return
         self._check(self._status(), self._say)
         # A second is enough to see it start; it goes on when nobody follows it any more.
-        self._run(app, [], limit_s=1.0, leave=True)
+        self._runs.run(app, [], limit_s=1.0, leave=True)
 
     def on_close(self, end: Callable[[], object]) -> None:
         """Have something ended with the device, such as the phone where that is a program."""
@@ -336,7 +296,7 @@ class IosDevice:
         """Read what changes while a phone cools down, from the app too."""
         app = self._app or next(iter(self._opened.values()), None)
         if app is not None and not self._options.by_hand:
-            self._conditions = self._asked_conditions(app)
+            self._conditions = self._runs.conditions(app)
         return self._status()
 
     def _make_ready(self, app: BuiltApp) -> None:
@@ -362,7 +322,7 @@ class IosDevice:
         """Ask an app once what it runs with."""
         if app.sha256 not in self._probes:
             self._make_ready(app)
-            self._probes[app.sha256] = _object_in(self._probe(app))
+            self._probes[app.sha256] = object_in(self._probe(app))
         probe = self._probes[app.sha256]
         try:
             text = json.dumps(probe["runtime"])
@@ -376,16 +336,8 @@ class IosDevice:
     def _probe(self, app: BuiltApp) -> str:
         """Return what an app says of itself, started for it or opened by a person."""
         if not self._options.by_hand:
-            return self._run(app, ["--probe"], limit_s=_PROBE_S).output
+            return self._runs.probe(app)
         return self._person.runtime_of(app.application_id)
-
-    def _asked_conditions(self, app: BuiltApp) -> Conditions | None:
-        ran = self._run(app, ["--conditions"], limit_s=_PROBE_S)
-        try:
-            text = json.dumps(_object_in(ran.output))
-            return codec.from_json(Conditions, text, source="the app's conditions")
-        except OrtlabError:
-            return None
 
     # -- running --------------------------------------------------------------------------------
 
@@ -394,12 +346,11 @@ class IosDevice:
         if self._options.by_hand:
             return self._person.carry_out(job)
         self._cool(app)
-        if self._known_reports is None:
-            self._known_reports = self._report_names(app)
+        self._evidence.note_older(app)
         request = lay_out(job, self._client.udid)
         self._exchange.send(job, request, job.remote_request)
         sample = job.request.purpose is Purpose.MEMORY
-        ran = self._run(
+        ran = self._runs.run(
             app, [job.argument], limit_s=job.request.deadline_s + GRACE_S, sample=sample
         )
         return self._answer(job, app, ran)
@@ -407,7 +358,7 @@ class IosDevice:
     def _cool(self, app: BuiltApp) -> None:
         """Wait until the app reports that the phone is cool; check what it reports."""
         if self._conditions is None:
-            self._conditions = self._asked_conditions(app)
+            self._conditions = self._runs.conditions(app)
         status = IphoneStatus(app=self._conditions)
         if not warmth_of(status).is_cool:
             status = self._cool_down.wait(self._status())
@@ -419,141 +370,19 @@ class IosDevice:
         known = [item for item in found if item.subject in wanted]
         check_ready(known, self._facts.title, lambda _: None)
 
-    def _run(
-        self,
-        app: BuiltApp,
-        arguments: list[str],
-        *,
-        limit_s: float,
-        sample: bool = False,
-        leave: bool = False,
-    ) -> _Ran:
-        stages: list[Stage] = []
-
-        def note(text: str) -> None:
-            with contextlib.suppress(ValueError):
-                stages.append(Stage(text))
-
-        told = self._client.ask(
-            Action.RUN,
-            deadline_s=limit_s + _LAUNCH_S,
-            doing=f"run {app.application_id}",
-            what=app.application_id,
-            on_stage=note,
-            bundle_id=app.application_id,
-            arguments=arguments,
-            environment={},
-            limit_s=limit_s,
-            sample=sample,
-            leave=leave,
-        )
-        return _Ran(**told, stages=tuple(stages))
-
-    def _answer(self, job: Job, app: BuiltApp, ran: _Ran) -> BlockResult | Death:
+    def _answer(self, job: Job, app: BuiltApp, ran: AppRun) -> BlockResult | Death:
         bad: BadAnswerError | None = None
         try:
             result = self._exchange.result(job)
         except BadAnswerError as error:
             bad = error
         if bad is None:
-            if ran.footprint_bytes > 0:
-                result = replace(result, memory=(*result.memory, _outside(ran.footprint_bytes)))
             self._clear(job)
-            return result
+            return replace(result, memory=(*result.memory, *ran.memory))
         self._exchange.fetch(job, PROGRESS)
-        death = self._death(job, app, ran, bad)
+        death = self._evidence.death(job, app, ran, bad)
         self._clear(job)
         return death
 
     def _clear(self, job: Job) -> None:
         self._exchange.remove(job.bundle_id, job.remote_directory, job.remote_request)
-
-    def _death(self, job: Job, app: BuiltApp, ran: _Ran, bad: BadAnswerError) -> Death:
-        """Say why there is no answer; the system's reports stay in the block's directory."""
-        death = Death(
-            kind=bad.kind,
-            message=bad.message,
-            exit_code=ran.exit_code,
-            last_stage=last_stage(job.directory) or (ran.stages[-1] if ran.stages else None),
-            output_tail=ran.output,
-        )
-        if ran.timed_out:
-            message = f"the app did not end within the block's {job.request.deadline_s:g} s"
-            return replace(death, kind=DeathKind.DEADLINE, message=message)
-        if bad.kind is not DeathKind.NO_RESULT and not ran.signal:
-            return death
-        texts = self._reports(app, job.directory, wait=ran.exit_code is None)
-        cause = crash.judge(texts, app.executable, ran.pid, ran.signal)
-        if cause is not None:
-            return replace(
-                death, kind=cause.kind, message=cause.message, signal_name=cause.signal_name
-            )
-        if ran.exit_code:
-            message = f"the app ended with exit code {ran.exit_code}"
-            return replace(death, kind=DeathKind.EXIT, message=message)
-        return death
-
-    # -- crash reports --------------------------------------------------------------------------
-
-    def _ask_reports(self, app: BuiltApp, directory: Path, known: list[str] | None) -> list[str]:
-        names: list[str] = self._client.ask(
-            Action.REPORTS,
-            deadline_s=_REPORTS_S,
-            doing="fetch crash reports",
-            names=[app.executable or app.application_id, crash.JETSAM],
-            known=known,
-            directory=str(directory),
-        )
-        return names
-
-    def _report_names(self, app: BuiltApp) -> set[str]:
-        try:
-            return set(self._ask_reports(app, Path(), None))
-        except DeviceLostError:
-            raise
-        except DeviceError as error:
-            self._say(f"note: {error.message}")
-            return set()
-
-    def _reports(self, app: BuiltApp, directory: Path, *, wait: bool) -> list[str]:
-        """Fetch what the system wrote of a process's end; it may take it seconds to write."""
-        deadline = time.monotonic() + _REPORTS_WAIT_S
-        known = self._known_reports or set()
-        while True:
-            try:
-                names = self._ask_reports(app, directory, sorted(known))
-            except DeviceLostError:
-                raise
-            except DeviceError as error:
-                self._say(f"note: {error.message}")
-                return []
-            if names or not wait or time.monotonic() > deadline:
-                break
-            time.sleep(_REPORTS_POLL_S)
-        self._known_reports = known | set(names)
-        texts = []
-        for name in names:
-            with contextlib.suppress(OSError):
-                texts.append((directory / name).read_text(encoding="utf-8", errors="replace"))
-        return texts
-
-
-def _outside(size_bytes: int) -> MemoryPoint:
-    return MemoryPoint(
-        metric=FOOTPRINT,
-        kind=MemoryKind.PEAK,
-        scope=OUTSIDE,
-        phase=MemoryPhase.END,
-        size_bytes=size_bytes,
-    )
-
-
-def _object_in(output: str) -> dict[str, Any]:
-    """Return the last JSON object that an app printed, or an empty one."""
-    for line in reversed(output.splitlines()):
-        if line.startswith("{"):
-            with contextlib.suppress(ValueError, RecursionError):
-                found = json.loads(line)
-                if isinstance(found, dict):
-                    return found
-    return {}
