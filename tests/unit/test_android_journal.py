@@ -24,8 +24,9 @@ def test_what_was_written_is_found_by_the_next_command(tmp_path: Path) -> None:
     assert changes_left(tmp_path, "S1") == ("stay_on", "screen")
     journal.close()
     again = Journal(tmp_path, "S1")
-    assert again.record.changes == (STAY_ON, SCREEN)
-    assert again.record.installed == {"a.b.bench": installed}
+    found = again.record
+    assert found.changes == (STAY_ON, SCREEN)
+    assert found.installed == {"a.b.bench": installed}
     again.remove(STAY_ON)
     assert again.record.changes == (SCREEN,)
     again.set_installed("a.b.bench", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,16 +75,15 @@ def test_a_phone_that_is_ready() -> None:
         ({"free_bytes": 1 << 20}, "GiB"),
     ],
 )
-def test_what_needs_a_person(changes: dict[str, object], words: str) -> None:
-    found = findings(FACTS, replace(READY, **changes), Limits())  # type: ignore[arg-type]
+def test_what_needs_a_person(changes: dict[str, Any], words: str) -> None:
+    found = findings(FACTS, replace(READY, **changes), Limits())
     with pytest.raises(DeviceNotReadyError, match=words) as caught:
         check_ready(found, "phone", lambda _: None)
     assert caught.value.next_step
 
 
 def test_a_screen_that_does_not_obey_needs_a_person() -> None:
-    for changes in ({"wakefulness": "Asleep"}, {"keyguard_showing": True}):
-        status = replace(READY, **changes)  # type: ignore[arg-type]
+    for status in (replace(READY, wakefulness="Asleep"), replace(READY, keyguard_showing=True)):
         check_ready(findings(FACTS, status, Limits()), "phone", lambda _: None)
         with pytest.raises(DeviceNotReadyError):
             check_ready(findings(FACTS, status, Limits(), woken=True), "phone", lambda _: None)

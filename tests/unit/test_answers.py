@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def asked(directory: Path, purpose: Purpose, arm: Arm | None = None) -> Asked:
     )
 
 
-def answer(purpose: Purpose, **changes: object) -> BlockResult:
+def answer(purpose: Purpose, **changes: Any) -> BlockResult:
     timing = Timing(measured_ns=(5, 6, 7)) if purpose is Purpose.LATENCY else Timing()
     result = make_result(make_arm("arm"), purpose, timing)
     return replace(result, **{"block_id": "b", **changes})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -95,7 +96,7 @@ def variant(
     style: OptimizationStyle,
     target: TargetPlatform | None = None,
     precision: Precision = Precision.FP32,
-    **changes: object,
+    **changes: Any,
 ) -> Variant:
     parts = [style, target, precision if precision is not Precision.FP32 else None]
     name = "-".join(filter(None, parts))
@@ -127,7 +128,7 @@ def tensor(name: str, content: str = "1") -> TensorFile:
     )
 
 
-def model(directory: Path, *variants: Variant, **changes: object) -> PreparedModel:
+def model(directory: Path, *variants: Variant, **changes: Any) -> PreparedModel:
     """Return a prepared model whose files exist in ``directory``."""
     chosen = variants or (
         variant(ONNX),
@@ -427,7 +428,7 @@ def test_files_that_are_missing_or_lie_elsewhere_are_refused(tmp_path: Path) -> 
 # ---------------------------------------------------------------- against
 
 
-def second(directory: Path, **changes: object) -> tuple[PreparedModel, Path]:
+def second(directory: Path, **changes: Any) -> tuple[PreparedModel, Path]:
     path = directory / "base"
     path.mkdir()
     original = replace(model(path).original, sha256="b" * 64)
@@ -625,7 +626,7 @@ def test_direct_bytes_crash_nobody_on_a_phone(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- browsers
 
 
-def browser(**changes: object) -> Machine:
+def browser(**changes: Any) -> Machine:
     return Machine(kind=DeviceKind.WEB, architecture="wasm32", name="Chromium", **changes)
 
 

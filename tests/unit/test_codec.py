@@ -7,6 +7,7 @@ import inspect
 import json
 import math
 from collections.abc import Mapping
+from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -31,14 +32,14 @@ NUMBERS = st.floats(allow_nan=False)  # NaN never equals itself; it has a test o
 st.register_type_strategy(str, TEXT)
 st.register_type_strategy(float, NUMBERS)
 st.register_type_strategy(
-    Mapping, lambda kind: st.dictionaries(*map(st.from_type, kind.__args__), max_size=2)
+    Mapping, lambda kind: st.dictionaries(*map(st.from_type, get_args(kind)), max_size=2)
 )
 st.register_type_strategy(
     tuple,
     lambda kind: (
-        st.lists(st.from_type(kind.__args__[0]), max_size=2).map(tuple)
-        if kind.__args__[-1] is Ellipsis
-        else st.tuples(*map(st.from_type, kind.__args__))
+        st.lists(st.from_type(get_args(kind)[0]), max_size=2).map(tuple)
+        if get_args(kind)[-1] is Ellipsis
+        else st.tuples(*map(st.from_type, get_args(kind)))
     ),
 )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from ortlab.analysis.trust import RULES
 from ortlab.cli.app import app
@@ -23,7 +24,15 @@ SOURCES = [
     for path in sorted((ROOT / folder).rglob("*.py"))
     if "docs/method.md" in path.read_text()
 ]
-COMMANDS = typer.main.get_command(app)
+
+
+def _program() -> TyperGroup:
+    program = typer.main.get_command(app)
+    assert isinstance(program, TyperGroup)
+    return program
+
+
+COMMANDS = _program().commands
 
 
 def command_lines(path: Path) -> list[str]:
@@ -38,7 +47,7 @@ def command_lines(path: Path) -> list[str]:
 def parse(line: str) -> None:
     """Parse a command line without running it."""
     name, *arguments = shlex.split(line, comments=True)[1:]
-    command = COMMANDS.commands[name]
+    command = COMMANDS[name]
     command.make_context(name, arguments)
 
 
@@ -61,7 +70,7 @@ def test_a_wrong_line_would_be_found() -> None:
 
 def test_the_readme_shows_every_command() -> None:
     table = re.findall(r"^\| `ortlab ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert sorted(table) == sorted(COMMANDS.commands)
+    assert sorted(table) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

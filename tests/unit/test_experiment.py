@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -197,7 +198,7 @@ def test_counts_of_zero_are_left_out() -> None:
 # ---------------------------------------------------------------- disturbed rounds
 
 
-def disturb(run_rounds: set[int], attempts: int) -> object:
+def disturb(run_rounds: set[int], attempts: int) -> Callable[[Block], Block]:
     def change(block: Block) -> Block:
         hit = (
             block.purpose is Purpose.LATENCY
@@ -259,7 +260,7 @@ def test_disturbed_attempts_count_in_one_view_and_not_in_the_other() -> None:
 # ---------------------------------------------------------------- crashes and exclusions
 
 
-def answering(bad: str, purpose: Purpose, times: int = 99) -> object:
+def answering(bad: str, purpose: Purpose, times: int = 99) -> Callable[[Block], Block]:
     """Let blocks of one arm and purpose die."""
     left = times
 

@@ -70,7 +70,7 @@ def test_types_are_read_for_each_argument() -> None:
 
 def test_globally_allowed_types_are_read() -> None:
     config = parse_package_config("!globally_allowed_types;float, int8_t\nai.onnx;7;Add")
-    assert config.globally_allowed_types == {"float", "int8_t"}
+    assert config.globally_allowed_types == frozenset({"float", "int8_t"})
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ Worker = Callable[[Path], None]
 class ScriptedProcesses:
     """Plays a worker: writes what it would, then ends as told."""
 
-    def __init__(self, worker: Worker | None = None, **ending: object) -> None:
+    def __init__(self, worker: Worker | None = None, **ending: Any) -> None:
         self.worker = worker
         self.ending = ending
         self.commands: list[Command] = []

@@ -53,9 +53,9 @@ def named(cases: list[dict[str, Any]]) -> list[Any]:
 
 def change(request: dict[str, Any], changes: list[dict[str, Any]]) -> dict[str, Any]:
     """Apply the changes of a failure vector."""
-    changed = json.loads(json.dumps(request))
+    changed: dict[str, Any] = json.loads(json.dumps(request))
     for item in changes:
-        owner = changed
+        owner: Any = changed
         *path, last = item["at"]
         for key in path:
             owner = owner[int(key) if isinstance(owner, list) else key]

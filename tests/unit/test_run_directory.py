@@ -6,6 +6,7 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -272,7 +273,7 @@ def test_the_newest_of_several_is_found(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_measured_otherwise_is_another_experiment(
-    tmp_path: Path, changes: dict[str, object]
+    tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     write(tmp_path / "a", 1)
     other = replace(EXPERIMENT, **changes)

@@ -154,7 +154,8 @@ def test_no_file_of_the_program_hides_a_package_of_others() -> None:
 
 def raised(name: str, message: str) -> Exception:
     """Make an exception as onnxruntime.capi has it: its class is told by name alone."""
-    return type(name, (Exception,), {})(message)
+    made: Exception = type(name, (Exception,), {})(message)
+    return made
 
 
 CODE = "[ONNXRuntimeError] : 1 : FAIL : "

@@ -275,7 +275,7 @@ def test_a_version_decides_how_a_phone_is_spoken_to(
     "changes",
     [{"ios_version": "14.8"}, {"ios_version": "new"}, {"udid": "short"}, {"udid": "0" * 25}],
 )
-def test_impossible_phones_are_refused(changes: dict[str, str]) -> None:
+def test_impossible_phones_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         VirtualIPhoneSpec(**changes)
 

@@ -71,13 +71,13 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 def values_of(kind: Any, field: str = "") -> st.SearchStrategy[Any]:
     """Build values from the annotations of a frozen dataclass."""
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         fields = {name: _field(kind, name, hint) for name, hint in hints.items()}
         return st.builds(kind, **fields)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return st.one_of(values_of(argument, field) for argument in arguments)
+        return st.one_of([values_of(argument, field) for argument in arguments])
     if origin is tuple:
         return st.lists(values_of(arguments[0], field), max_size=3).map(tuple)
     if origin is typing.Literal:
