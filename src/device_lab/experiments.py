@@ -69,6 +69,8 @@ class PhoneMeasure:
                     command=f"ortlab lab: job {spec.name}, cell {cell.cell_id}",
                     say=recorder.say,
                 )
+                # Planning runs the app for the first time, and some phones tell only an app.
+                self._inventory.learn(lease.phone_id, device.info)
                 experiment = agreed(planned, recorder)
                 directory = runs_directory(cell.cell_id) / experiment.experiment_id
                 restore(directory, experiment, recorder.recorded())

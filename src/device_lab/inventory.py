@@ -73,6 +73,7 @@ class Inventory:
         self._stale: set[str] = set()
         self._connected: dict[str, datetime] = {}  # addresses that are gone, and when to try
         self._known: dict[str, tuple[str, LabPhone, datetime]] = {}
+        self._memory_bytes: dict[str, int] = {}  # of phones that tell it only while they measure
 
     def look(self, now: datetime) -> tuple[LabPhone, ...]:
         """Return the phones that are here, by id; those that cannot be named yet are left out.
@@ -118,6 +119,16 @@ class Inventory:
                 self._busy.discard(device_id)
                 if device_id not in self._devices:
                     self._stale.add(device_id)  # what it was says little of what it is now
+
+    def learn(self, phone_id: str, info: DeviceInfo) -> None:
+        """Remember what a phone told while it was used and no look at it tells: its memory."""
+        if not info.memory_bytes:
+            return
+        with self._lock:
+            self._memory_bytes[phone_id] = info.memory_bytes
+            for device_id, (state, phone, at) in self._known.items():
+                if phone.phone_id == phone_id and not phone.info.memory_bytes:
+                    self._known[device_id] = (state, self._with_memory(phone), at)
 
     # -- what is there --------------------------------------------------------------------------
 
@@ -214,7 +225,7 @@ class Inventory:
                 phone = replace(known[1], blocked=words)
             else:
                 assert seen.info is not None
-                phone = self._phone(seen, seen.info, words, now)
+                phone = self._with_memory(self._phone(seen, seen.info, words, now))
             self._known[item.device_id] = (item.state, phone, now)
             self._stale.discard(item.device_id)
 
@@ -234,6 +245,10 @@ class Inventory:
             seen_at=now,
             blocked=blocked,
         )
+
+    def _with_memory(self, phone: LabPhone) -> LabPhone:
+        memory_bytes = phone.info.memory_bytes or self._memory_bytes.get(phone.phone_id, 0)
+        return replace(phone, info=replace(phone.info, memory_bytes=memory_bytes))
 
     def _phones(self, listed: Sequence[_Listed], now: datetime) -> tuple[LabPhone, ...]:
         here = {item.device_id for item in listed}

@@ -19,6 +19,9 @@ QUARANTINED_AFTER: Final = 3
 GONE_AFTER_S: Final = 600.0
 """Seconds of absence until another phone takes up the cells that a phone began."""
 
+_MEMORY: Final = 3
+"""Place of the memory among a phone's facts."""
+
 
 def see_phones(
     run: Run, host_id: str, phones: Iterable[LabPhone], now: datetime, limits: ReadinessLimits
@@ -130,6 +133,8 @@ def _see(
     """Write down what happened to a phone, and return the values of its row."""
     if old is not None and old.labels is not None:
         phone = replace(phone, labels=tuple(json.loads(old.labels)))
+    if old is not None:
+        phone = _with_known_memory(phone, old)
     phone = replace(phone, host_id=host_id)
     hindrances = "; ".join(unready(phone, now, limits)) or None
     state = PhoneState.BLOCKED if hindrances else PhoneState.AVAILABLE
@@ -141,7 +146,7 @@ def _see(
     elif old.host_id != host_id:
         words = f"from {old.host_id} to {host_id}"
         note(run, now, "phone-moved", phone.phone_id, words)
-    if old is not None and old.facts != facts:
+    if old is not None and _is_another_system(old.facts, facts):
         # Blocks of another system do not belong to the same experiment.
         _leave_home(run, phone.phone_id)
     return {
@@ -171,6 +176,23 @@ def _leave_home(run: Run, phone_id: str) -> None:
 def _facts(phone: LabPhone) -> str:
     info = phone.info
     return json.dumps([info.kind, info.os_version, phone.soc, info.memory_bytes, phone.labels])
+
+
+def _with_known_memory(phone: LabPhone, old: Any) -> LabPhone:
+    """Return a phone with the memory it told before; some tell it only while they measure."""
+    if phone.info.memory_bytes or not old.facts:
+        return phone
+    return replace(phone, info=replace(phone.info, memory_bytes=json.loads(old.facts)[_MEMORY]))
+
+
+def _is_another_system(old: str, new: str) -> bool:
+    """Whether facts differ by more than a memory that was not known before."""
+    if old == new or not old:
+        return old != new
+    known: list[object] = json.loads(old)
+    if not known[_MEMORY]:
+        known[_MEMORY] = json.loads(new)[_MEMORY]
+    return bool(known != json.loads(new))
 
 
 def _known(row: Any, parsed: Parsed) -> KnownPhone:
