@@ -33,6 +33,7 @@ from device_lab.values import (
     Outcome,
     PhoneState,
 )
+from device_lab.wording import span
 from ortlab.domain import Verdict
 from ortlab.errors import DeviceError, StorageError
 
@@ -175,6 +176,7 @@ class _Watched:
         self._store = store
         self._left = list(jobs)
         self._most = timedelta(hours=most_hours)
+        self._too_late = f"it was not done within {span(most_hours * 3600)}"
         self._over = Counter[CellState]()
         self._stuck_since: dict[str, datetime] = {}
 
@@ -195,7 +197,8 @@ class _Watched:
             states += own
             stuck = not silent and _is_stuck(job, cells, here)
             if self._is_too_late(job, now, stuck=stuck):
-                self._store.cancel(job.job_id, now)
+                why = "no phone was left for it" if stuck else self._too_late
+                self._store.cancel(job.job_id, now, reason=why)
         note = f"; {_SILENT.format(seen_at)}" if silent and self._left else ""
         return states + self._over, note
 
@@ -313,5 +316,7 @@ def _why_no_result(store: LabStore, cell: Cell) -> str:
     last = max(failed, key=lambda one: one.token, default=None)
     why = (last.reason if last else None) or ""
     if cell.state is CellState.CANCELLED:
-        return "it was cancelled before it was measured" + (f"; before that: {why}" * bool(why))
+        cause = f": {cell.reason}" if cell.reason else ""
+        told = f"it was cancelled before it was measured{cause}"
+        return told + (f"; before that: {why}" * bool(why))
     return why or "no result was recorded"

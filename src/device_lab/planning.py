@@ -37,7 +37,7 @@ class OpenCell:
         model: The model it measures.
         requirements: Of its job.
         priority: Of its job; a higher one goes first.
-        deadline: Of its job; None for none.
+        deadline: Of its job, from which on no phone gets it; None for none.
         submitted_at: When its job came in.
         taken_phone_ids: Phones that hold or finished another cell of this job and model.
         home_phone_id: The phone that began it, and the only one that may go on; None for any.
@@ -66,7 +66,9 @@ def unmet(phone: LabPhone, requirements: Requirements) -> tuple[str, ...]:
         reasons.append(f"its SoC is {phone.soc or 'unknown'}, not {requirements.soc}")
     reasons += _unmet_system(info.os_version, requirements)
     least = requirements.min_memory_bytes
-    if least is not None and info.memory_bytes < least:
+    if least is not None and not info.memory_bytes:
+        reasons.append("its memory is not known yet: it tells it when it first measures")
+    elif least is not None and info.memory_bytes < least:
         reasons.append(f"it has {info.memory_bytes} bytes of memory, fewer than {least}")
     if missing := sorted(set(requirements.labels) - set(phone.labels)):
         reasons.append(f"it lacks the label {', '.join(missing)}")
@@ -103,7 +105,9 @@ def choose_cell(
     fitting = (
         cell
         for cell in cells
-        if _may_take(phone.phone_id, cell) and not unmet(phone, cell.requirements)
+        if _is_in_time(cell, now)
+        and _may_take(phone.phone_id, cell)
+        and not unmet(phone, cell.requirements)
     )
     return min(fitting, key=_rank, default=None)
 
@@ -125,7 +129,7 @@ def assign(
     Returns:
         Cell id to phone id; no phone twice, and no phone twice for one job and model.
     """
-    waiting = order(cells)
+    waiting = order(cell for cell in cells if _is_in_time(cell, now))
     free = [phone for phone in phones if not unready(phone, now, limits)]
     fitting = _fitting(free, waiting)
     wanting = Counter(cell.requirements for cell in waiting)
@@ -183,6 +187,10 @@ def why_nowhere(requirements: Requirements, phones: Sequence[LabPhone]) -> str |
         f"{meeting} of {len(phones)} known phones meet what the job requires, and it asks for"
         f" {wanted} distinct ones" + (f" ({told})" if told else "")
     )
+
+
+def _is_in_time(cell: OpenCell, now: datetime) -> bool:
+    return cell.deadline is None or now < cell.deadline
 
 
 def _may_take(phone_id: str, cell: OpenCell) -> bool:

@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from ortlab.codec import to_json
 from ortlab.config import BenchSection
 from ortlab.domain import DeviceInfo, DeviceKind
 from ortlab.errors import StorageError
+
+DEADLINE_PASSED: Final = "its deadline passed"
+"""Why cells are cancelled that were not done when their job had to be over."""
 
 
 class LeaseOverError(StorageError):
@@ -131,7 +135,8 @@ class Requirements:
 class JobSpec:
     """What somebody wants measured; ``retries`` are further attempts after a failed one.
 
-    ``bases``, if there are any, name for each model what it alone is interleaved with, beside
+    What is not done at the ``deadline`` is cancelled; before it, it orders the queue. ``bases``,
+    if there are any, name for each model what it alone is interleaved with, beside
     ``bench.against``.
     """
 
@@ -161,7 +166,7 @@ class JobSpec:
 class Job:
     """A submitted specification; its id is the digest of the specification.
 
-    A baseline is never pruned.
+    A baseline is never pruned. ``overdue`` tells that it was cancelled because its deadline passed.
     """
 
     job_id: str
@@ -169,6 +174,7 @@ class Job:
     submitted_at: datetime
     cancelled: bool = False
     baseline: bool = False
+    overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +190,7 @@ class Cell:
         phone_id: The phone that holds or last held it; None while it waits.
         failed_attempts: Those that failed or expired.
         home_phone_id: The phone on which it has blocks already, and to which it goes back.
+        reason: Why it was cancelled, failed, or failed last; None if nobody said.
     """
 
     cell_id: str
@@ -194,6 +201,7 @@ class Cell:
     phone_id: str | None = None
     failed_attempts: int = 0
     home_phone_id: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,7 +336,7 @@ class JobProgress:
     Attributes:
         job: The job.
         cells: State to the number of its cells in that state; states without any are left out.
-        reasons: Why cells failed, and why open ones can run nowhere, in words.
+        reasons: Why cells failed or were cancelled, and why open ones can run nowhere, in words.
         estimate: Until its last cell ends; None if nothing is left, or no cell ever finished.
     """
 

@@ -15,6 +15,7 @@ from device_lab.values import (
     CellState,
     Comparison,
     Estimate,
+    Job,
     JobProgress,
     KnownPhone,
     Lease,
@@ -43,8 +44,8 @@ class JobRow:
         total: Cells of the job.
         parts: The cells by state, such as ``3 done, 1 running, 4 waiting``.
         estimate: How long it takes yet, or why nobody can say.
-        deadline: When it must be over; empty if it need not.
-        late: Whether it may miss its deadline.
+        deadline: When it must be over and whether it will be; empty if there is nothing to say.
+        late: Whether it may miss its deadline, or did.
         priority: A higher one goes first.
         reasons: Why cells failed or can run nowhere.
     """
@@ -123,32 +124,35 @@ def job_row(progress: JobProgress, now: datetime) -> JobRow:
     deadline = job.spec.deadline
     ended = sum(cells.get(state, 0) for state in _ENDED)
     total = sum(cells.values())
-    left_s = None if deadline is None else (deadline - now).total_seconds()
-    cautious_s = progress.estimate.cautious_s if progress.estimate else 0.0
+    told, late = "", job.overdue
+    if deadline is not None and (job.overdue or ended < total):
+        told, late = _deadline_words((deadline - now).total_seconds(), progress.estimate)
     return JobRow(
         job_id=job.job_id,
         short_id=job.job_id[:_SHORT_ID],
         name=job.spec.name,
-        state=_job_state(cells, cancelled=job.cancelled),
+        state=_job_state(cells, job),
         done=cells.get(CellState.DONE, 0),
         failed=cells.get(CellState.FAILED, 0),
         ended=ended,
         total=total,
         parts=_parts(cells),
         estimate=estimate_words(progress),
-        deadline="" if left_s is None else _deadline_words(left_s, over=ended == total),
-        late=left_s is not None and ended < total and left_s < cautious_s,
+        deadline=told,
+        late=late,
         priority=job.spec.priority,
         reasons=progress.reasons,
     )
 
 
-def _job_state(cells: Mapping[CellState, int], *, cancelled: bool) -> str:
+def _job_state(cells: Mapping[CellState, int], job: Job) -> str:
+    if job.overdue:
+        return "overdue"
     if cells.get(CellState.LEASED, 0):
         return "running"
     if cells.get(CellState.OPEN, 0):
         return "waiting"
-    if cancelled or cells.get(CellState.CANCELLED, 0):
+    if job.cancelled or cells.get(CellState.CANCELLED, 0):
         return "cancelled"
     return "failed" if cells.get(CellState.FAILED, 0) else "done"
 
@@ -186,10 +190,18 @@ def _span_words(estimate: Estimate) -> str:
     return f"about {typical}, seldom over {cautious} ({basis})"
 
 
-def _deadline_words(left_s: float, *, over: bool) -> str:
-    if over:
-        return ""
-    return f"due in {span(left_s)}" if left_s >= 0 else f"overdue by {span(-left_s)}"
+def _deadline_words(left_s: float, estimate: Estimate | None) -> tuple[str, bool]:
+    """Return what to say of a deadline, and whether it is in danger."""
+    if left_s <= 0:
+        return f"its deadline passed {span(-left_s)} ago", True
+    due = f"due in {span(left_s)}"
+    if estimate is None:
+        return due, False
+    if estimate.typical_s > left_s or estimate.unplaced_cells:
+        return f"{due}, will not be done by then", True
+    if estimate.cautious_s > left_s:
+        return f"{due}, may not be done by then", True
+    return due, False
 
 
 def requirement_words(wanted: Requirements) -> tuple[str, ...]:

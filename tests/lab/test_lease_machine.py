@@ -1,8 +1,9 @@
 """Leases under whatever may happen, played by hypothesis on real databases.
 
 Agents claim, measure, crash, come back late and finish; clocks jump; phones move and go; jobs are
-cancelled; the store is closed and opened again. Beside it runs a model in plain Python, and at
-every step both must agree: never two holders, never a lost or doubled block, every job ends.
+cancelled or reach their deadline; the store is closed and opened again. Beside it runs a model in
+plain Python, and at every step both must agree: never two holders, never a lost or doubled block,
+every job ends.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from hypothesis.stateful import run_state_machine_as_test as play
 from conftest import find_postgres
 from device_lab.store import LabStore
 from device_lab.values import (
+    DEADLINE_PASSED,
     CellState,
     JobSpec,
     Lease,
@@ -35,7 +37,7 @@ from device_lab.values import (
 )
 from lab.postgres import server, with_new_database
 from lab.test_store import NOW, make_phone
-from ortlab.errors import StorageError
+from ortlab.errors import StorageError, UsageError
 
 pytestmark = pytest.mark.real
 
@@ -47,6 +49,20 @@ SPECS = (
     JobSpec(name="all", models=("m", "n"), requirements=Requirements(phone_count=3), retries=2),
     JobSpec(name="urgent", models=("m",), priority=5, retries=0),
     JobSpec(name="pair", models=("m",), requirements=Requirements(phone_count=2), retries=1),
+    JobSpec(name="soon", models=("m", "n"), deadline=NOW + timedelta(seconds=150), retries=1),
+    JobSpec(
+        name="later",
+        models=("m", "n"),
+        requirements=Requirements(phone_count=2),
+        deadline=NOW + timedelta(seconds=700),
+        retries=0,
+    ),
+    JobSpec(
+        name="nowhere",
+        models=("m",),
+        requirements=Requirements(soc="none"),
+        deadline=NOW + timedelta(seconds=400),
+    ),
 )
 
 
@@ -67,6 +83,7 @@ class Model:
     blocks: dict[tuple[str, str, str], str] = field(default_factory=dict)
     cells: dict[str, int] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
+    overdue: set[str] = field(default_factory=set)
     failures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PHONES, 0))
     tries: dict[str, int] = field(default_factory=dict)
 
@@ -118,6 +135,10 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, len(SPECS) - 1))
     def submit(self, number: int) -> None:
         spec = SPECS[number]
+        if is_due(spec, self.now) and spec.digest not in self.model.cells:
+            with pytest.raises(UsageError, match="has passed"):
+                self.store.submit(spec, self.now)
+            return
         job_id = self.store.submit(spec, self.now)
         assert job_id == spec.digest
         self.model.cells[job_id] = len(spec.models) * spec.requirements.phone_count
@@ -177,6 +198,14 @@ class LeaseMachine(RuleBasedStateMachine):
             for block in range(count if held is not None else 0):
                 assert held is not None
                 self.write(held, f"b{block}", "{}")
+
+    @rule(number=st.integers(0, len(SPECS) - 1), seconds=st.sampled_from([-1.0, 0.0]))
+    def claim_at_a_deadline(self, number: int, seconds: float) -> None:
+        """Ask for cells when a job is just not over yet, and when it just is."""
+        deadline = SPECS[number].deadline
+        if deadline is not None:
+            self.now = deadline + timedelta(seconds=seconds)
+            self.claim_all([1] * len(PHONES))
 
     @precondition(lambda self: self.model.cells)
     @rule(phone_id=st.sampled_from(PHONES), data=st.data())
@@ -260,10 +289,21 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule()
     def expire(self) -> None:
         due = [held for held in self.model.running() if held.lease.expires_at <= self.now]
+        left = {cell.cell_id: cell for cell in self.store.cells() if cell.state not in OVER}
         ended = self.store.expire(self.now)
         assert {one.token for one in ended} == {held.lease.token for held in due}
         for held in due:
             self.model.end(held, Outcome.EXPIRED)
+        for cell in left.values():
+            spec = self.store.job(cell.job_id).spec
+            out_of_tries = self.model.tries.get(cell.cell_id, 0) > spec.retries
+            if is_due(spec, self.now) and not out_of_tries:
+                self.model.cancelled.add(cell.job_id)
+                self.model.overdue.add(cell.job_id)
+                assert self.store.cell(cell.cell_id).reason == DEADLINE_PASSED
+        for cell in self.store.cells():
+            if is_due(self.store.job(cell.job_id).spec, self.now):
+                assert cell.state in OVER
 
     # What must hold
 
@@ -280,7 +320,10 @@ class LeaseMachine(RuleBasedStateMachine):
         }
         assert quarantined == self.quarantined
         for progress in overview.jobs:
-            assert sum(progress.cells.values()) == self.model.cells[progress.job.job_id]
+            job = progress.job
+            assert sum(progress.cells.values()) == self.model.cells[job.job_id]
+            assert job.cancelled == (job.job_id in self.model.cancelled)
+            assert job.overdue == (job.job_id in self.model.overdue)
 
     def teardown(self) -> None:
         self.check_blocks()
@@ -348,6 +391,7 @@ class LeaseMachine(RuleBasedStateMachine):
         assert not out
         assert lease.token > max((held.lease.token for held in self.model.held), default=0)
         cell = self.store.cell(lease.cell_id)
+        assert not is_due(self.store.job(cell.job_id).spec, self.now)
         assert cell.state is CellState.LEASED
         assert cell.phone_id == phone_id
         if cell.cell_id in waiting:
@@ -360,6 +404,10 @@ class LeaseMachine(RuleBasedStateMachine):
     def draw(self, data: st.DataObject) -> Held:
         # The newest first: those are mostly the ones that still run.
         return data.draw(st.sampled_from(list(reversed(self.model.held))))
+
+
+def is_due(spec: JobSpec, now: datetime) -> bool:
+    return spec.deadline is not None and spec.deadline <= now
 
 
 def machine(make_url: Callable[[], str]) -> Any:

@@ -379,6 +379,120 @@ def test_cancelling_tells_the_holder_and_frees_the_phone_when_it_lets_go(store: 
     claimed(store, "a")
 
 
+DUE = replace(SPEC, name="due", deadline=at(600))
+
+
+def test_what_is_not_done_at_the_deadline_is_cancelled_with_that_reason(store: LabStore) -> None:
+    job_id = store.submit(replace(DUE, models=("m", "n")), NOW)
+    store.see_phones("host", seen_at(at(590), "a", "b"), at(590))
+    done, held = claimed(store, "a", at(590)), claimed(store, "b", at(590))
+    store.record_block(held, "1", "{}", at(591))
+    store.finish(done, Outcome.DONE, at(592), result=make_result(store.cell(done.cell_id)))
+    store.expire(at(599))
+    assert not store.job(job_id).cancelled
+    store.expire(at(600))
+    store.expire(at(601))
+    job = store.job(job_id)
+    assert (job.cancelled, job.overdue) == (True, True)
+    states = {cell.cell_id: (cell.state, cell.reason) for cell in store.cells(job_id)}
+    assert states.pop(done.cell_id) == (CellState.DONE, None)
+    assert set(states.values()) == {(CellState.CANCELLED, "its deadline passed")}
+    # What is there stays, the holder is told, and its phone is free when it lets go.
+    assert [block.block_id for block in store.blocks(held.cell_id)] == ["1"]
+    assert len(store.results()) == 1
+    with pytest.raises(LeaseOverError, match="its deadline passed") as caught:
+        store.record_block(held, "2", "{}", at(602))
+    assert caught.value.reason is Outcome.CANCELLED
+    assert store.finish(held, Outcome.DONE, at(603)) is Outcome.CANCELLED
+    assert store.attempts(cell_id=held.cell_id)[0].reason == "its deadline passed"
+    (progress,) = store.overview(at(604)).jobs
+    assert progress.job == job
+    assert progress.reasons == ("3 cancelled: its deadline passed",)
+    assert progress.estimate is None
+    told = [event.text for event in store.events() if event.kind == "job-cancelled"]
+    assert told == ["3 cells were not done: its deadline passed"]
+    assert store.integrity_check() == ()
+
+
+def test_a_job_is_over_at_its_deadline_though_no_phone_ever_came(store: LabStore) -> None:
+    store.submit(replace(DUE, requirements=Requirements(soc="none")), NOW)
+    assert len(store.open_cells()) == 1
+    store.expire(at(600))
+    assert store.open_cells() == ()
+    (progress,) = store.overview(at(601)).jobs
+    assert progress.cells == {CellState.CANCELLED: 1}
+
+
+def test_nothing_of_a_job_past_its_deadline_is_given_out_even_before_anybody_noted_it(
+    store: LabStore,
+) -> None:
+    job_id = store.submit(DUE, NOW)
+    store.see_phones("host", seen_at(at(599), "a", "b"), at(599))
+    wanted = store.cells(job_id)[0].cell_id
+    assert store.claim("h", "a", at(600)) is None
+    assert store.claim("h", "a", at(600), cell_id=wanted) is None
+    store.submit(replace(SPEC, name="later"), at(600))
+    assert store.cell(claimed(store, "a", at(600)).cell_id).job_id != job_id
+    assert store.claim("h", "b", at(599), cell_id=wanted) is not None
+
+
+def test_only_a_new_job_is_refused_for_its_deadline(store: LabStore) -> None:
+    with pytest.raises(UsageError, match=r"due: its deadline, 2026-01-01 00:10 UTC, has passed"):
+        store.submit(DUE, at(600))
+    assert store.jobs() == ()
+    job_id = store.submit(DUE, at(599))
+    assert store.submit(DUE, at(601)) == job_id
+
+
+def test_a_job_that_ended_in_time_or_was_cancelled_before_is_not_overdue(store: LabStore) -> None:
+    plain = replace(DUE, requirements=Requirements())
+    in_time, by_hand = store.submit(plain, NOW), store.submit(replace(plain, name="x"), at(1))
+    store.finish(claimed(store, "a"), Outcome.DONE, at(2))
+    store.cancel(by_hand, at(3), reason="no phone was left for it")
+    store.expire(at(601))
+    assert [(store.job(one).cancelled, store.job(one).overdue) for one in (in_time, by_hand)] == [
+        (False, False),
+        (True, False),
+    ]
+    assert store.cells(by_hand)[0].reason == "no phone was left for it"
+
+
+def test_a_memory_that_was_told_once_stays_known_and_is_no_other_system(store: LabStore) -> None:
+    silent = replace(make_phone("c"), info=replace(make_phone("c").info, memory_bytes=0))
+    store.see_phones("host", [silent], NOW)
+    store.submit(replace(SPEC, requirements=Requirements(min_memory_bytes=1)), NOW)
+    assert store.claim("h", "c", NOW) is None
+    big = replace(silent, info=replace(silent.info, memory_bytes=6 << 30))
+    store.see_phones("host", [big], at(1))
+    lease = claimed(store, "c", at(2))
+    store.record_block(lease, "1", "{}", at(3))
+    store.finish(lease, Outcome.RELEASED, at(4))
+    for host in ("host", "other", "host"):  # an agent that was started again, another host
+        store.see_phones(host, [silent], at(5))
+        assert store.phones()[-1].phone.info.memory_bytes == 6 << 30
+        assert store.cell(lease.cell_id).home_phone_id == "c"
+    assert store.claim("h", "c", at(6)) is not None
+
+
+def test_learning_a_memory_leaves_what_was_begun_at_home_and_another_memory_does_not(
+    store: LabStore,
+) -> None:
+    def see(memory_bytes: int, now: datetime) -> None:
+        phone = replace(make_phone("a"), seen_at=now)
+        info = replace(phone.info, memory_bytes=memory_bytes)
+        store.see_phones("new", [replace(phone, phone_id="p", info=info)], now)
+
+    see(0, NOW)
+    store.submit(replace(SPEC, requirements=Requirements(phone_ids=("p",))), NOW)
+    lease = claimed(store, "p")
+    store.record_block(lease, "1", "{}", NOW)
+    store.finish(lease, Outcome.RELEASED, NOW)
+    see(4 << 30, at(1))
+    assert store.cell(lease.cell_id).home_phone_id == "p"
+    see(8 << 30, at(2))
+    assert store.cell(lease.cell_id).home_phone_id is None
+
+
 def test_phones_come_go_move_and_are_not_ready(store: LabStore) -> None:
     store.see_phones("host", seen_at(at(1), "a"), at(1))
     assert state_of(store, "b") is PhoneState.ABSENT

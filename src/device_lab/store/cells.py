@@ -75,24 +75,29 @@ def note_if_over(run: Run, job_id: str, now: datetime) -> None:
         note(run, now, "job-done", job_id, f"every cell came to its end: {counted(counts)}")
 
 
-def choose(run: Run, parsed: Parsed, phone: LabPhone, cell_id: str | None) -> Any | None:
+def choose(
+    run: Run, parsed: Parsed, phone: LabPhone, now: datetime, cell_id: str | None
+) -> Any | None:
     """Return the row of the open cell that a ready phone gets, in `planning.order`.
+
+    A job whose deadline passed gets none, whether or not anybody has cancelled it yet.
 
     Args:
         run: The transaction.
         parsed: Specifications that were read before.
         phone: The phone.
+        now: The time.
         cell_id: The only cell that may be chosen; None for any.
     """
     if cell_id is not None:
-        return _choose_this(run, parsed, phone, cell_id)
+        return _choose_this(run, parsed, phone, now, cell_id)
     begun = {}
     for row in run(
         "SELECT * FROM cells WHERE home_phone_id = :phone AND state = 'open' ORDER BY cell_id DESC",
         phone=phone.phone_id,
     ):
         begun[row.job_id] = row
-    for job_id in _waiting_jobs(run):
+    for job_id in _waiting_jobs(run, now):
         if unmet(phone, parsed.spec(run, job_id).requirements):
             continue
         row = begun.get(job_id) or _fresh(run, job_id, phone.phone_id)
@@ -136,8 +141,8 @@ def open_cells(run: Run, parsed: Parsed) -> tuple[OpenCell, ...]:
     return tuple(cells)
 
 
-def _waiting_jobs(run: Run) -> Iterator[str]:
-    """Yield the jobs with open cells, the most urgent first.
+def _waiting_jobs(run: Run, now: datetime) -> Iterator[str]:
+    """Yield the jobs with open cells that may still be measured, the most urgent first.
 
     Most phones find a cell in the first jobs, so the rest is read only for those that do not.
     """
@@ -145,13 +150,15 @@ def _waiting_jobs(run: Run) -> Iterator[str]:
     chunk = _FIRST_CHUNK
     while True:
         rows = run(
-            "SELECT urgency, deadline, submitted_at, job_id FROM jobs WHERE open_cells > 0 AND"
-            " (urgency, deadline, submitted_at, job_id) > (:urgency, :deadline, :at, :job)"
+            "SELECT urgency, deadline, submitted_at, job_id FROM jobs WHERE open_cells > 0"
+            " AND deadline > :now AND (urgency, deadline, submitted_at, job_id)"
+            " > (:urgency, :deadline, :at, :job)"
             " ORDER BY urgency, deadline, submitted_at, job_id LIMIT :chunk",
             urgency=after[0],
             deadline=after[1],
             at=after[2],
             job=after[3],
+            now=to_text(now),
             chunk=chunk,
         )
         yield from (row.job_id for row in rows)
@@ -181,14 +188,18 @@ def _fresh(run: Run, job_id: str, phone_id: str) -> Any | None:
     return None
 
 
-def _choose_this(run: Run, parsed: Parsed, phone: LabPhone, cell_id: str) -> Any | None:
+def _choose_this(
+    run: Run, parsed: Parsed, phone: LabPhone, now: datetime, cell_id: str
+) -> Any | None:
     row = run.first(
-        "SELECT c.* FROM cells c WHERE c.cell_id = :cell AND c.state = 'open'"
+        "SELECT c.* FROM cells c JOIN jobs j ON j.job_id = c.job_id"
+        " WHERE c.cell_id = :cell AND c.state = 'open' AND j.deadline > :now"
         " AND (c.home_phone_id IS NULL OR c.home_phone_id = :phone) AND NOT EXISTS"
         " (SELECT 1 FROM cells t WHERE t.job_id = c.job_id AND t.model = c.model"
         " AND t.phone_id = :phone)",
         cell=cell_id,
         phone=phone.phone_id,
+        now=to_text(now),
     )
     if row is None or unmet(phone, parsed.spec(run, row.job_id).requirements):
         return None

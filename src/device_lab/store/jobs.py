@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from device_lab.store.cells import deadline_text, shift_tally
 from device_lab.store.rows import Parsed, Run, note, to_text, to_time
-from device_lab.values import CellState, Job, JobSpec
+from device_lab.values import DEADLINE_PASSED, CellState, Job, JobSpec
 from ortlab.codec import to_json
 from ortlab.errors import UsageError
 
 _LEAST_PREFIX = 4
-_COLUMNS = "job_id, submitted_at, cancelled, baseline"
+COLUMNS: Final = (
+    "job_id, submitted_at, cancelled, baseline, CASE WHEN cancelled THEN EXISTS"  # noqa: S608
+    " (SELECT 1 FROM cells WHERE cells.job_id = jobs.job_id AND cells.state = 'cancelled'"
+    f" AND cells.reason = '{DEADLINE_PASSED}') ELSE FALSE END AS overdue"
+)
+"""What `to_job` reads of the table jobs."""
 
 
 def submit(run: Run, spec: JobSpec, now: datetime) -> str:
@@ -20,6 +25,12 @@ def submit(run: Run, spec: JobSpec, now: datetime) -> str:
     job_id = spec.digest
     if run("SELECT 1 FROM jobs WHERE job_id = :job", job=job_id):
         return job_id
+    if spec.deadline is not None and spec.deadline <= now:
+        message = (
+            f"cannot submit {spec.name}: its deadline, {spec.deadline:%Y-%m-%d %H:%M} UTC, has"
+            " passed"
+        )
+        raise UsageError(message, next_step="give it a later deadline, or none")
     slots = spec.requirements.phone_count
     run(
         "INSERT INTO jobs (job_id, spec, submitted_at, cancelled, name, urgency, deadline,"
@@ -65,7 +76,7 @@ def submit(run: Run, spec: JobSpec, now: datetime) -> str:
     return job_id
 
 
-def cancel(run: Run, job_id: str, now: datetime) -> int:
+def cancel(run: Run, job_id: str, now: datetime, reason: str | None) -> int:
     """Cancel what waits or runs of a job and return how many cells that were."""
     changed = run.change(
         "UPDATE jobs SET cancelled = :yes WHERE job_id = :job AND cancelled = :no",
@@ -86,29 +97,44 @@ def cancel(run: Run, job_id: str, now: datetime) -> int:
         )
         count += int(row.cells)
     run(
-        "UPDATE cells SET state = 'cancelled' WHERE job_id = :job AND state IN ('open', 'leased')",
+        "UPDATE cells SET state = 'cancelled', reason = :reason"
+        " WHERE job_id = :job AND state IN ('open', 'leased')",
+        reason=reason,
         job=job_id,
     )
-    note(run, now, "job-cancelled", job_id, f"{count} cells were not done")
+    why = f": {reason}" if reason else ""
+    note(run, now, "job-cancelled", job_id, f"{count} cells were not done{why}")
     return count
+
+
+def cancel_overdue(run: Run, now: datetime) -> None:
+    """Cancel what waits or runs of the jobs whose deadline passed."""
+    for row in run(
+        "SELECT job_id FROM jobs WHERE open_cells > 0 AND deadline <= :now UNION"
+        " SELECT j.job_id FROM attempts a JOIN cells c ON c.cell_id = a.cell_id"
+        " JOIN jobs j ON j.job_id = c.job_id WHERE a.outcome IS NULL AND c.state = 'leased'"
+        " AND j.deadline <= :now ORDER BY job_id",
+        now=to_text(now),
+    ):
+        cancel(run, row.job_id, now, DEADLINE_PASSED)
 
 
 def jobs(run: Run, parsed: Parsed) -> tuple[Job, ...]:
     """Return every job, the newest first."""
-    rows = run(f"SELECT {_COLUMNS} FROM jobs ORDER BY submitted_at DESC, job_id")  # noqa: S608
+    rows = run(f"SELECT {COLUMNS} FROM jobs ORDER BY submitted_at DESC, job_id")  # noqa: S608
     return tuple(to_job(run, parsed, row) for row in rows)
 
 
 def find_job(run: Run, parsed: Parsed, text: str) -> Job:
     """Return the job that a person means: by its id, the beginning of it, or its name."""
     rows = run(
-        f"SELECT {_COLUMNS} FROM jobs WHERE job_id = :text OR name = :text"  # noqa: S608
+        f"SELECT {COLUMNS} FROM jobs WHERE job_id = :text OR name = :text"  # noqa: S608
         " ORDER BY submitted_at DESC, job_id",
         text=text,
     )
     if not rows and len(text) >= _LEAST_PREFIX and text.isalnum():
         rows = run(
-            f"SELECT {_COLUMNS} FROM jobs WHERE job_id LIKE :start"  # noqa: S608
+            f"SELECT {COLUMNS} FROM jobs WHERE job_id LIKE :start"  # noqa: S608
             " ORDER BY submitted_at DESC, job_id",
             start=f"{text.lower()}%",
         )
@@ -142,4 +168,5 @@ def to_job(run: Run, parsed: Parsed, row: Any) -> Job:
         submitted_at=to_time(row.submitted_at),
         cancelled=bool(row.cancelled),
         baseline=bool(row.baseline),
+        overdue=bool(row.overdue),
     )

@@ -67,19 +67,28 @@ class LabStore:
     # Jobs
 
     def submit(self, spec: JobSpec, now: datetime) -> str:
-        """Take a job in and return its id; the same content again changes nothing."""
+        """Take a job in and return its id; the same content again changes nothing.
+
+        Raises:
+            UsageError: It is new, and its deadline has passed.
+        """
         return self._database.write(lambda run: job_rows.submit(run, spec, now))
 
-    def cancel(self, job_id: str, now: datetime) -> int:
+    def cancel(self, job_id: str, now: datetime, *, reason: str | None = None) -> int:
         """Cancel a job and return how many of its cells were not done.
 
         A holder is told with its next call; until it ends its lease, its phone stays taken.
+
+        Args:
+            job_id: The job, as `job` takes it.
+            now: The time.
+            reason: Why, as words that follow a colon; None where somebody only wants it so.
 
         Raises:
             UsageError: The lab has no such job.
         """
         job = self.job(job_id)
-        return self._database.write(lambda run: job_rows.cancel(run, job.job_id, now))
+        return self._database.write(lambda run: job_rows.cancel(run, job.job_id, now, reason))
 
     def jobs(self) -> tuple[Job, ...]:
         """Return every job, the newest first."""
@@ -253,13 +262,16 @@ class LabStore:
     def expire(self, now: datetime, *, limits: ReadinessLimits | None = None) -> tuple[Lease, ...]:
         """End the leases whose time is over and return them; to be called every few seconds.
 
-        Each counts as a failed attempt of its cell, but not of its phone. Phones whose host fell
-        silent become ABSENT, and cells that wait for a phone that is gone open to others.
+        Each counts as a failed attempt of its cell, but not of its phone. What is not done of a
+        job whose deadline passed is cancelled, and its holders are told as by `cancel`. Phones
+        whose host fell silent become ABSENT, and cells that wait for a phone that is gone open to
+        others.
         """
         silence = limits or ReadinessLimits()
 
         def operation(run: rows.Run) -> tuple[Lease, ...]:
             ended = leases.expire(run, self._parsed, now)
+            job_rows.cancel_overdue(run, now)
             phones.sweep(run, now, silence)
             return ended
 

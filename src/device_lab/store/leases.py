@@ -39,7 +39,7 @@ def claim(
     if row.token is not None:
         end(run, parsed, row.token, Outcome.EXPIRED, now, reason=None)
     phone = parsed.phone(phone_id, row.value)
-    chosen = None if unready(phone, now, limits) else choose(run, parsed, phone, cell_id)
+    chosen = None if unready(phone, now, limits) else choose(run, parsed, phone, now, cell_id)
     if chosen is None:
         return None
     return _take(run, chosen, phone_id, holder, now, now + timedelta(seconds=duration_s))
@@ -91,7 +91,7 @@ def check(run: Run, lease: Lease, now: datetime, *, even_cancelled: bool = False
         LeaseOverError: Its attempt ended, its time is over, or its job was cancelled.
     """
     row = run.first(
-        "SELECT a.outcome, a.expires_at, j.cancelled FROM attempts a"
+        "SELECT a.outcome, a.expires_at, j.cancelled, c.reason FROM attempts a"
         " JOIN cells c ON c.cell_id = a.cell_id JOIN jobs j ON j.job_id = c.job_id"
         " WHERE a.token = :token AND a.cell_id = :cell AND a.phone_id = :phone",
         token=lease.token,
@@ -105,8 +105,9 @@ def check(run: Run, lease: Lease, now: datetime, *, even_cancelled: bool = False
         raise StorageError(message)
     reason = _over(row, now, even_cancelled=even_cancelled)
     if reason is not None:
+        why = f"{reason}: {row.reason}" if reason is Outcome.CANCELLED and row.reason else reason
         message = (
-            f"cannot write to the cell {lease.cell_id}: the lease {lease.token} is over ({reason})"
+            f"cannot write to the cell {lease.cell_id}: the lease {lease.token} is over ({why})"
         )
         raise LeaseOverError(message, reason=reason)
 
@@ -251,7 +252,7 @@ def end(
         token=token,
     )
     if row.cancelled:
-        outcome = Outcome.CANCELLED
+        outcome, reason = Outcome.CANCELLED, row.reason or reason
     elif outcome is Outcome.CANCELLED:
         outcome = Outcome.RELEASED
     if outcome is Outcome.EXPIRED and reason is None:

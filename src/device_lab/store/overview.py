@@ -10,7 +10,7 @@ from typing import Any
 
 from device_lab.forecast import OpenGroup, forecast
 from device_lab.planning import ReadinessLimits, rank, unready, why_nowhere
-from device_lab.store.jobs import to_job
+from device_lab.store.jobs import COLUMNS, to_job
 from device_lab.store.phones import known_phones
 from device_lab.store.rows import Parsed, Run, to_lease, to_time
 from device_lab.values import (
@@ -62,7 +62,8 @@ def _progress(
     for row in rows:
         job = to_job(run, parsed, row)
         cells = counts.get(row.job_id, {})
-        reasons = _failures(run, row.job_id) if CellState.FAILED in cells else ()
+        told = CellState.FAILED in cells or CellState.CANCELLED in cells
+        reasons = _failures(run, row.job_id) if told else ()
         if CellState.OPEN in cells:
             required = job.spec.requirements
             if required not in nowhere:
@@ -166,13 +167,12 @@ def _groups(run: Run, parsed: Parsed) -> list[OpenGroup]:
 
 
 def _shown_jobs(run: Run) -> list[Any]:
-    columns = "job_id, submitted_at, cancelled, baseline"
     newest = run(
-        f"SELECT {columns} FROM jobs ORDER BY submitted_at DESC, job_id LIMIT :most",  # noqa: S608
+        f"SELECT {COLUMNS} FROM jobs ORDER BY submitted_at DESC, job_id LIMIT :most",  # noqa: S608
         most=_OLD_JOBS,
     )
     unfinished = run(
-        f"SELECT {columns} FROM jobs WHERE open_cells > 0 OR job_id IN"  # noqa: S608
+        f"SELECT {COLUMNS} FROM jobs WHERE open_cells > 0 OR job_id IN"  # noqa: S608
         " (SELECT c.job_id FROM attempts a JOIN cells c ON c.cell_id = a.cell_id"
         " WHERE a.outcome IS NULL)"
     )
@@ -192,13 +192,15 @@ def _counts(run: Run) -> dict[str, dict[CellState, int]]:
 
 def _failures(run: Run, job_id: str) -> tuple[str, ...]:
     rows = run(
-        "SELECT reason, count(*) AS cells FROM cells WHERE job_id = :job AND state = 'failed'"
-        " GROUP BY reason ORDER BY count(*) DESC, reason LIMIT :most",
+        "SELECT state, reason, count(*) AS cells FROM cells WHERE job_id = :job"
+        " AND state IN ('failed', 'cancelled') AND reason IS NOT NULL GROUP BY state, reason"
+        " ORDER BY state, count(*) DESC, reason LIMIT :most",
         job=job_id,
         most=_REASONS,
     )
     return tuple(
-        f"{row.cells} failed: {row.reason}" if row.cells > 1 else str(row.reason)
+        str(row.reason)
+        if row.cells == 1 and row.state == CellState.FAILED
+        else f"{row.cells} {row.state}: {row.reason}"
         for row in rows
-        if row.reason
     )

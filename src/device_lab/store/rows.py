@@ -112,6 +112,7 @@ def to_cell(row: Any) -> Cell:
         phone_id=row.phone_id,
         failed_attempts=row.failed_attempts,
         home_phone_id=row.home_phone_id,
+        reason=row.reason,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -153,11 +154,31 @@ def test_a_deadline_in_danger_is_told() -> None:
         typical_s=60, cautious_s=3700, counted_cells=1, unplaced_cells=0, past_durations=2
     )
     row = wording.job_row(JobProgress(job=job, cells={CellState.OPEN: 1}, estimate=slow), NOW)
-    assert (row.deadline, row.late) == ("due in 60 min", True)
+    assert (row.deadline, row.late) == ("due in 60 min, may not be done by then", True)
+    for estimate in (replace(slow, typical_s=3700), replace(slow, unplaced_cells=1)):
+        progress = JobProgress(job=job, cells={CellState.OPEN: 2}, estimate=estimate)
+        row = wording.job_row(progress, NOW)
+        assert (row.deadline, row.late) == ("due in 60 min, will not be done by then", True)
+    quick = replace(slow, cautious_s=3500)
+    row = wording.job_row(JobProgress(job=job, cells={CellState.OPEN: 1}, estimate=quick), NOW)
+    assert (row.deadline, row.late) == ("due in 60 min", False)
+
+
+def test_a_deadline_that_passed_is_told_as_that() -> None:
+    spec = JobSpec(name="n", models=("m",), deadline=NOW + timedelta(hours=1))
+    job = Job(job_id="0" * 64, spec=spec, submitted_at=NOW)
     later = NOW + timedelta(hours=2)
     row = wording.job_row(JobProgress(job=job, cells={CellState.OPEN: 1}), later)
-    assert (row.deadline, row.late) == ("overdue by 60 min", True)
-    assert not wording.job_row(JobProgress(job=job, cells={CellState.DONE: 1}), later).late
+    assert (row.state, row.deadline) == ("waiting", "its deadline passed 60 min ago")
+    cells = {CellState.DONE: 1, CellState.CANCELLED: 1}
+    cut = replace(job, cancelled=True, overdue=True)
+    row = wording.job_row(JobProgress(job=cut, cells=cells), later)
+    assert (row.state, row.late) == ("overdue", True)
+    assert row.deadline == "its deadline passed 60 min ago"
+    row = wording.job_row(JobProgress(job=replace(job, cancelled=True), cells=cells), later)
+    assert (row.state, row.deadline, row.late) == ("cancelled", "", False)
+    row = wording.job_row(JobProgress(job=job, cells={CellState.DONE: 1}), later)
+    assert (row.state, row.deadline, row.late) == ("done", "", False)
 
 
 @given(spans, spans)

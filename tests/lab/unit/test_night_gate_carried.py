@@ -13,7 +13,7 @@ import pytest
 
 from device_lab.night_gate import CellOutcome, NightStatus
 from device_lab.night_plan import NightRequest, Pair, gate_section, screening_specs
-from device_lab.nightly import NightAnswer, Waiting, carry_through
+from device_lab.nightly import NightAnswer, Waiting, carry_through, read_screenings
 from device_lab.store import LabStore
 from device_lab.values import CellResult, Comparison, LabPhone, Outcome, Requirements
 from ortlab.domain import DeviceInfo, DeviceKind
@@ -270,7 +270,16 @@ def test_what_takes_too_long_is_cancelled_and_told(lab: PlayedLab) -> None:
     assert lab.now - START < timedelta(hours=3)
     assert answer.verdict.status is NightStatus.INCONCLUSIVE
     assert any("is an agent running" in line for line in lab.told)
-    assert all("cancelled" in cell.sentence for cell in answer.verdict.cells)
+    assert all("not done within 2 h" in cell.sentence for cell in answer.verdict.cells)
+
+
+def test_a_deadline_that_passed_is_told_as_the_reason(lab: PlayedLab) -> None:
+    ((_, spec),) = screening_specs(request("calm", requirements=Requirements()))
+    spec = replace(spec, deadline=START + timedelta(hours=1))
+    job = lab.store.job(lab.store.submit(spec, START))
+    lab.store.expire(START + timedelta(hours=1))
+    (screening,) = read_screenings(lab.store, (("", job),))
+    assert screening.reason == "it was cancelled before it was measured: its deadline passed"
 
 
 def test_an_agent_that_died_with_a_cell_does_not_hold_the_night_up(lab: PlayedLab) -> None:

@@ -132,6 +132,23 @@ def test_priority_goes_before_deadline_before_age() -> None:
     assert [cell.cell_id for cell in order(cells)] == ["first", "sooner", "later", "old", "new"]
 
 
+def test_nothing_is_given_out_past_its_deadline() -> None:
+    late, open_yet = make_cell("late", deadline=NOW), make_cell("open")
+    in_time = make_cell("in time", deadline=NOW + timedelta(microseconds=1))
+    phone, limits = make_phone("p"), ReadinessLimits()
+    assert choose_cell(phone, [late], NOW, limits) is None
+    assert choose_cell(phone, [late, open_yet], NOW, limits) == open_yet
+    assert assign([phone], [late], NOW, limits) == {}
+    assert assign([phone], [late, open_yet, in_time], NOW, limits) == {"in time": "p"}
+
+
+def test_an_unknown_memory_is_called_unknown() -> None:
+    phone = make_phone("p", memory_bytes=0)
+    (words,) = unmet(phone, Requirements(min_memory_bytes=1))
+    assert words == "its memory is not known yet: it tells it when it first measures"
+    assert unmet(phone, Requirements()) == ()
+
+
 def test_a_rare_phone_is_kept_for_the_cells_that_need_it() -> None:
     phones = [make_phone("a-rare", labels=("rare",)), make_phone("b-common")]
     picky = Requirements(labels=("rare",))
