@@ -263,13 +263,17 @@ class Agent:
                 self._changed.notify_all()
 
     def _why(self, lease: Lease, outcome: Outcome) -> str:
-        if outcome is not Outcome.FAILED:
+        if outcome not in (Outcome.FAILED, Outcome.CANCELLED):
             return ""
         try:
-            newest = self._store.attempts(cell_id=lease.cell_id, limit=1)
+            if outcome is Outcome.CANCELLED:
+                reason = self._store.cell(lease.cell_id).reason
+            else:
+                newest = self._store.attempts(cell_id=lease.cell_id, limit=1)
+                reason = newest[0].reason if newest else None
         except StorageError:
             return ""
-        return f": {newest[0].reason}" if newest and newest[0].reason else ""
+        return f": {reason}" if reason else ""
 
     def _is_done(self) -> bool:
         if self._measuring or self._store.open_cells():

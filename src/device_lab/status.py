@@ -36,6 +36,7 @@ _COLOURS = {
     "available": "green",
     "failed": "red",
     "quarantined": "red",
+    "overdue": "red",
     "blocked": "yellow",
     "faster": "blue",
     "slower": "red",

@@ -274,6 +274,56 @@ def test_a_cancelled_job_frees_its_phone(store: LabStore) -> None:
     assert {known.state for known in store.phones()} == {PhoneState.AVAILABLE}
 
 
+def test_what_measures_at_its_deadline_is_cut_off_and_the_agent_is_done(store: LabStore) -> None:
+    ahead = timedelta()
+    deadline = utc_now() + timedelta(seconds=50)
+    done = threading.Event()
+    in_time = JobSpec(name="in time", models=("a",), priority=1, deadline=deadline)
+    endless = JobSpec(name="endless", models=("b",), deadline=deadline)
+    nowhere = replace(endless, name="nowhere", requirements=Requirements(soc="none"))
+    for spec in (in_time, endless, nowhere):
+        store.submit(spec, utc_now())
+
+    def measure(lease: Lease, cell: Cell, spec: JobSpec, recorder: Recorder) -> CellResult:
+        nonlocal ahead
+        for number in itertools.count() if spec.name == "endless" else range(3):
+            recorder.block(f"b{number}", "{}")
+            if number == 2 and spec.name == "endless":
+                assert done.wait(60)
+                ahead = timedelta(seconds=55)
+            time.sleep(0.02)
+        return simulated_result(lease, cell)
+
+    def say(text: str) -> None:
+        said.append(text)
+        if text.endswith(" done"):
+            done.set()
+
+    said: list[str] = []
+    options = AgentOptions(host_id=HOST, look_every_s=0.05, ask_every_s=0.05, until_done=True)
+    agent = Agent(
+        store,
+        options,
+        holder=holder_of(HOST, 7),
+        look=look,
+        measure=measure,
+        clock=lambda: utc_now() + ahead,
+        say=say,
+    )
+    assert agent.run().outcomes == {Outcome.DONE: 1, Outcome.CANCELLED: 1}
+    jobs = {progress.job.spec.name: progress for progress in store.overview(utc_now()).jobs}
+    assert {name: one.job.overdue for name, one in jobs.items()} == {
+        "in time": False,
+        "endless": True,
+        "nowhere": True,
+    }
+    cells = {cell.model: cell for cell in store.cells(endless.digest)}
+    assert len(store.blocks(cells["b"].cell_id)) > 1
+    assert any(text.endswith("cancelled: its deadline passed") for text in said)
+    assert store.integrity_check() == ()
+    assert {known.state for known in store.phones()} == {PhoneState.AVAILABLE}
+
+
 def test_a_store_that_falters_is_asked_again(
     store: LabStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

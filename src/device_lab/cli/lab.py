@@ -134,7 +134,8 @@ def submit(
     phones: Annotated[int, typer.Option(help="Distinct phones for each model.", min=1)] = 1,
     priority: Annotated[int, typer.Option(help="A higher one goes first.")] = 0,
     deadline: Annotated[
-        str | None, typer.Option(help="When it must be over: 2026-11-22T06:00:00Z.")
+        str | None,
+        typer.Option(help="What is not done by then is cancelled: 2026-11-22T06:00:00Z."),
     ] = None,
     retries: Annotated[int, typer.Option(help="Attempts after a failed one.", min=0, max=20)] = 2,
     app: Annotated[list[str] | None, typer.Option(help="Benchmark app, one a platform.")] = None,

@@ -186,6 +186,7 @@ def submit(*, file: Path | None, store: str | None, as_json: bool, **options: An
     """Hand a job in."""
     from device_lab.planning import why_nowhere
     from device_lab.submitting import away, read_job
+    from device_lab.values import DEADLINE_PASSED
 
     spec = _spec_of(options) if file is None else read_job(file)
     if file is not None and (given := _given(options)):
@@ -196,10 +197,14 @@ def submit(*, file: Path | None, store: str | None, as_json: bool, **options: An
         job_id = opened.submit(spec, utc_now())
         cells = opened.cells(job_id)
         nowhere = why_nowhere(spec.requirements, [known.phone for known in opened.phones()])
+        notes = _deadline_notes(opened, job_id) if spec.deadline else []
     if job_id in known and known[job_id].cancelled:
-        message = f"cannot submit {spec.name} again: the same job was cancelled"
-        raise UsageError(message, next_step="give it another name")
-    notes = [f"{path} is not on this machine; the agents' must have it" for path in away(spec)]
+        late = known[job_id].overdue
+        why = f": {DEADLINE_PASSED}" if late else ""
+        message = f"cannot submit {spec.name} again: the same job was cancelled{why}"
+        step = "give it a later deadline, or none" if late else "give it another name"
+        raise UsageError(message, next_step=step)
+    notes += [f"{path} is not on this machine; the agents' must have it" for path in away(spec)]
     if nowhere is not None:
         notes.append(f"it cannot run yet: {nowhere}")
     if as_json:
@@ -211,6 +216,18 @@ def submit(*, file: Path | None, store: str | None, as_json: bool, **options: An
     for note in notes:
         render.note(f"note: {note}")
     return 0
+
+
+def _deadline_notes(store: LabStore, job_id: str) -> list[str]:
+    """Return what is to be said of a job's deadline already when it comes in."""
+    from device_lab.wording import job_row
+
+    now = utc_now()
+    progress = next((one for one in store.overview(now).jobs if one.job.job_id == job_id), None)
+    row = None if progress is None else job_row(progress, now)
+    if row is None or not row.late or row.ended == row.total:
+        return []
+    return [f"{row.deadline}: {row.estimate}"]
 
 
 def _given(options: dict[str, Any]) -> list[str]:
