@@ -14,22 +14,22 @@ import gc
 import math
 import random
 import statistics
-import sys
 import tempfile
 import time
 from array import array
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import onnxruntime
 
 from convolutions import save_model
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "src/ortlab/runner"))
-from measuring import measure_runs
+from ortlab.runner.measuring import measure_runs
 
 CHUNK_NS = 200_000_000
+
+Loop: TypeAlias = "Callable[[Callable[[], object], int], array[int]]"
 
 
 def runner_of(layers: int) -> Callable[[], object]:
@@ -82,7 +82,7 @@ def block(call: Callable[[], object], count: int) -> array[int]:
     return samples
 
 
-def wall_ns(loop: Callable[[Callable[[], object], int], array[int]], call, count: int) -> float:
+def wall_ns(loop: Loop, call: Callable[[], object], count: int) -> float:
     """Return wall nanoseconds a run, the loop's own cost included."""
     gc.collect()
     gc.disable()

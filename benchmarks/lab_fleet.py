@@ -116,9 +116,9 @@ def measure(directory: Path, options: argparse.Namespace) -> tuple[float, float,
     with contextlib.ExitStack() as opened:
         server = opened.enter_context(adb_server())
         for number in range(options.phones):
-            spec = VirtualPhoneSpec(serial_number=f"FLEET{number:03d}")
+            phone = VirtualPhoneSpec(serial_number=f"FLEET{number:03d}")
             program = SleepingLatency(options.seconds)
-            server.connect(opened.enter_context(phone_process(program, spec)), deadline_s=60)
+            server.connect(opened.enter_context(phone_process(program, phone)), deadline_s=60)
         store = opened.enter_context(contextlib.closing(LabStore(f"sqlite:///{directory}/lab.db")))
         inventory = Inventory("fleet", say=print)
         store.see_phones("fleet", inventory.look(now()), now())

@@ -98,14 +98,14 @@ def put_blocks(url: str, leases: list[Lease], options: argparse.Namespace) -> No
 
     count = f"UPDATE counters SET value = value + {options.blocks} WHERE name = 'blocks'"
     if url.startswith("sqlite"):
-        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file:
             statement = (
                 "INSERT INTO blocks (cell_id, phone_id, block_id, token, line)"
                 " VALUES (?, ?, ?, ?, ?)"
             )
-            connection.executemany(statement, rows())
-            connection.execute(count)
-            connection.commit()
+            file.executemany(statement, rows())
+            file.execute(count)
+            file.commit()
         return
     import psycopg
 

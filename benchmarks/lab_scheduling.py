@@ -159,7 +159,8 @@ def main() -> int:
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
-        work(*options.work, options.phones)
+        scheduler, host_id = options.work
+        work(scheduler, host_id, options.phones)
         return 0
     reached = True
     for kind in options.store or ("sqlite", "postgresql"):

@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -83,8 +84,8 @@ def main() -> int:
         for model_name, model in models(root).items():
             for label, options, limit in (("lean", LEAN, 1.2), ("everything", [], 2.0)):
                 measured = interleave(
-                    lambda m=model, o=options: fresh(m, ours, o),
-                    lambda m=model: converter(m, theirs),
+                    partial(fresh, model, ours, options),
+                    partial(converter, model, theirs),
                     pairs=pairs,
                 )
                 print(f"{model_name} {label}: {measured.row()}", flush=True)

@@ -182,7 +182,7 @@ def stop_cases() -> Iterable[tuple[str, dict[str, Any], Runs]]:
 
 
 def _bits_of_bfloat16(value: float) -> int:
-    (bits,) = struct.unpack("<I", struct.pack("<f", value))
+    bits = int.from_bytes(struct.pack("<f", value), "little")
     assert bits & 0xFFFF == 0, "choose values that bfloat16 holds exactly"
     return bits >> 16
 

@@ -221,8 +221,8 @@ def image_cases(pictures: dict[str, Rows]) -> list[dict[str, Any]]:
         add(picture, width, height, resize=rule, padding=114, antialias=antialias)
     for layout, order, kind, rule in product(LAYOUTS, ORDERS, TYPES, RULES):
         channels = 1 if order == "gray" else 3
-        changes = {key: IMAGENET[key][:channels] for key in ("mean", "std")}
-        changes |= {"scale": 1 / 255}
+        changes: dict[str, Any] = {key: IMAGENET[key][:channels] for key in ("mean", "std")}
+        changes["scale"] = 1 / 255
         if kind == "uint8":
             changes = {"scale": 0.7, "mean": [-3.25], "std": [0.5]}
         add("7x4", 5, 6, layout=layout, color_order=order, element_type=kind, resize=rule,
