@@ -153,9 +153,9 @@ def make_apk(
     data = archive.getvalue()
     end = data.rindex(b"PK\5\6")
     (start,) = struct.unpack_from("<I", data, end + 16)
-    data = bytearray(data[:start] + block + data[start:])
-    struct.pack_into("<I", data, end + len(block) + 16, start + len(block))
-    path.write_bytes(data)
+    moved = bytearray(data[:start] + block + data[start:])
+    struct.pack_into("<I", moved, end + len(block) + 16, start + len(block))
+    path.write_bytes(moved)
     return path
 
 

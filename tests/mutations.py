@@ -75,7 +75,7 @@ def _with_model(change: Callable[[random.Random, onnx.ModelProto], None]) -> Mut
     def mutate(rng: random.Random, data: bytes) -> bytes:
         model = onnx.load_model_from_string(data)
         change(rng, model)
-        return model.SerializeToString()
+        return bytes(model.SerializeToString())
 
     return mutate
 

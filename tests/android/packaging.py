@@ -88,7 +88,7 @@ def build_apk(project: Path, module: str) -> Path:
 def compile_app(project: Path, module: str) -> Classes:
     """Compile an app with everything it is made of; again only where its sources changed."""
     ours = compile_sdk(project) if module == "app" else core.core_jar()
-    libraries = (toolchain.ONNXRUNTIME, *toolchain.RUNTIME)
+    libraries: tuple[str, ...] = (toolchain.ONNXRUNTIME, *toolchain.RUNTIME)
     if module == "bench":
         libraries += toolchain.SERIALIZATION
     linked = _linked(project, module)
@@ -198,7 +198,7 @@ def link(project: Path, module: str, work: Path) -> None:
     name = escape(_quoted(settings["app.name"]))
     text = f'<resources><string name="app_name" translatable="false">{name}</string></resources>'
     (values / "generated.xml").write_text(text, encoding="utf-8")
-    compiled = []
+    compiled: list[Path] = []
     for directory in (project / module / "src/main/res", values.parent):
         archive = work / f"resources-{len(compiled)}.zip"
         run(["aapt2", "compile", "--dir", directory, "-o", archive])

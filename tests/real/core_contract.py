@@ -112,7 +112,7 @@ class CoreContract:
     ) -> None:
         for name in ("doubling.onnx", "x.bin"):
             (tmp_path / name).write_bytes((VECTORS / "models" / name).read_bytes())
-        requests = []
+        requests: list[dict[str, Any]] = []
         for place in places(FAILURES["request"]):
             if place[0] in ("block_id", "output_directory"):
                 continue

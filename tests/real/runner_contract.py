@@ -112,7 +112,9 @@ def small_request(directory: Path, model: Path, purpose: Purpose, **changes: Any
     return replace(request, inputs=inputs, **changes)
 
 
-def executed(device: Device, directory: Path, model: Path, settings: SessionSettings) -> Counter:
+def executed(
+    device: Device, directory: Path, model: Path, settings: SessionSettings
+) -> Counter[str]:
     """Return operators that ran in one of two runs, from the profile."""
     request = small_request(directory, model, Purpose.PROFILE, session=settings, measured_runs=2)
     result = device.run_block(request, make_arm(model))

@@ -19,7 +19,9 @@ def _constant(name: str, array: np.ndarray[Any, Any]) -> onnx.TensorProto:
     return numpy_helper.from_array(np.ascontiguousarray(array), name)
 
 
-def _model(nodes: Any, inputs: Any, outputs: Any, constants: Any, opset: int = 17) -> Any:
+def _model(
+    nodes: Any, inputs: Any, outputs: Any, constants: Any, opset: int = 17
+) -> onnx.ModelProto:
     graph = helper.make_graph(nodes, "small", inputs, outputs, constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
@@ -119,7 +121,8 @@ def run(path: Path, inputs: Mapping[str, Any]) -> list[Any]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return session.run(None, dict(inputs))
+    outputs: list[Any] = session.run(None, dict(inputs))
+    return outputs
 
 
 def convert_with_ort(

@@ -208,7 +208,7 @@ def test_elsewhere_than_on_a_mac_the_command_for_a_mac_is_told(tmp_path: Path, m
     ],
 )
 def test_words_that_mean_nothing_are_refused(
-    tmp_path: Path, options: Mapping[str, str], why: str
+    tmp_path: Path, options: Mapping[str, Any], why: str
 ) -> None:
     with pytest.raises(UsageError, match=why):
         build(project(tmp_path / "p"), **options)

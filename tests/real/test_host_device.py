@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from device_contract import MODEL, DeviceContract, make_arm, make_request
@@ -44,7 +45,7 @@ class TestHost(DeviceContract):
 def run(tmp_path: Path) -> Run:
     """Run a block on a hostile runner; it must be told apart from any answer."""
 
-    def start(name: str, *, memory_limit_bytes: int | None = None, **changes: object) -> Death:
+    def start(name: str, *, memory_limit_bytes: int | None = None, **changes: Any) -> Death:
         device = HostDevice(
             SystemProcesses(),
             runner_path=HOSTILE / f"{name}.py",

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -98,12 +98,19 @@ MODELS = (
 )
 
 
+def fixed_shape(shape: Sequence[int | str | None] | None) -> tuple[int, ...]:
+    assert shape is not None
+    sizes = [size for size in shape if isinstance(size, int)]
+    assert len(sizes) == len(shape)
+    return tuple(sizes)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_inspection_foretells_what_runs(
     name: str, tmp_path: Path, package_models: Callable[[str], Path]
 ) -> None:
     source = model_path(name, package_models)
-    shape = SHAPES.get(name) or tuple(inspect_file(source).model.inputs[0].shape or ())
+    shape = SHAPES.get(name) or fixed_shape(inspect_file(source).model.inputs[0].shape)
     files = convert(source, tmp_path / "converted", target="arm")
     for style, path in files.items():
         inspection = inspect_file(path)
@@ -169,10 +176,14 @@ def _weight_nudged(model: onnx.ModelProto) -> None:
 # ------------------------------------------------------------------------- models built here
 
 
-def _graph_model(nodes: list[onnx.NodeProto], **parts: list[object]) -> onnx.ModelProto:
-    graph = helper.make_graph(
-        nodes, "g", parts["inputs"], parts["outputs"], parts.get("initializers", [])
-    )
+def _graph_model(
+    nodes: list[onnx.NodeProto],
+    *,
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    initializers: Sequence[onnx.TensorProto] = (),
+) -> onnx.ModelProto:
+    graph = helper.make_graph(nodes, "g", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
     return model

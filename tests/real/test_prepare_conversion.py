@@ -77,8 +77,13 @@ def assert_equal_to_ort(
     return sum(map(len, ours.values()))
 
 
+Built = tuple[Path, dict[str, PreparedModel]]
+
+
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict]]:
+def built(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Built]:
     home = tmp_path_factory.mktemp("built")
     (home / "in").mkdir()
     sources = [build(name, home / "in") for name in NAMES]
@@ -87,9 +92,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_built_model_converts_as_ort_converts_it(
-    name: str, built: tuple[Path, dict], tmp_path: Path
-) -> None:
+def test_a_built_model_converts_as_ort_converts_it(name: str, built: Built, tmp_path: Path) -> None:
     output, prepared = built
     assert assert_equal_to_ort(output / name, prepared[name], tmp_path) == 4
 

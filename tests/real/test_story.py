@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,13 +33,18 @@ def ortlab(
     )
 
 
-def answer(done: subprocess.CompletedProcess[str], expected: Sequence[int] = (0,)) -> dict:
+Answer = dict[str, Any]
+Story = tuple[Path, Answer, Answer]
+
+
+def answer(done: subprocess.CompletedProcess[str], expected: Sequence[int] = (0,)) -> Answer:
     assert done.returncode in expected, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    parsed: Answer = json.loads(done.stdout)
+    return parsed
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, dict]:
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     """Prepare small.onnx and bench its four default arms in short blocks."""
     home = tmp_path_factory.mktemp("story")
     prepared = answer(ortlab("prepare", SMALL, "-o", "prepared", "--json", cwd=home))
@@ -51,7 +57,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict, dict]:
     return home, prepared, measured
 
 
-def test_prepare_makes_and_proves_every_variant(story: tuple[Path, dict, dict]) -> None:
+def test_prepare_makes_and_proves_every_variant(story: Story) -> None:
     _, prepared, _ = story
     (model,) = prepared["models"]
     variants = {variant["variant_id"]: variant for variant in model["prepared"]["variants"]}
@@ -61,7 +67,7 @@ def test_prepare_makes_and_proves_every_variant(story: tuple[Path, dict, dict]) 
     assert variants["runtime-arm"]["saved_optimizations"] == {"ConvActivationFusion": 6}
 
 
-def test_bench_proves_replay_from_executed_operators(story: tuple[Path, dict, dict]) -> None:
+def test_bench_proves_replay_from_executed_operators(story: Story) -> None:
     _, _, measured = story
     (run,) = measured["runs"]
     fused = {
@@ -77,7 +83,7 @@ def test_bench_proves_replay_from_executed_operators(story: tuple[Path, dict, di
     assert len(run["analysis"]["comparisons"]) == 3
 
 
-def test_the_same_command_finds_the_finished_run(story: tuple[Path, dict, dict]) -> None:
+def test_the_same_command_finds_the_finished_run(story: Story) -> None:
     home, _, measured = story
     again = answer(
         ortlab(
@@ -89,13 +95,13 @@ def test_the_same_command_finds_the_finished_run(story: tuple[Path, dict, dict])
     assert again["runs"][0]["directory"] == measured["runs"][0]["directory"]
 
 
-def test_the_report_stands_where_the_command_says(story: tuple[Path, dict, dict]) -> None:
+def test_the_report_stands_where_the_command_says(story: Story) -> None:
     home, _, measured = story
     html = home / measured["runs"][0]["report"]["html"]
     assert "FusedConv" in html.read_text(encoding="utf-8")
 
 
-def test_a_gate_answers_by_exit_code(story: tuple[Path, dict, dict]) -> None:
+def test_a_gate_answers_by_exit_code(story: Story) -> None:
     home, _, measured = story
     directory = measured["runs"][0]["directory"]
     generous = ortlab("gate", directory, "--max-slowdown", "1000%", cwd=home)
@@ -109,7 +115,7 @@ def test_a_gate_answers_by_exit_code(story: tuple[Path, dict, dict]) -> None:
 
 
 def test_an_impossible_arm_is_refused_before_the_first_block(
-    story: tuple[Path, dict, dict],
+    story: Story,
 ) -> None:
     home, _, _ = story
     done = ortlab("bench", "prepared/small", "--ep", "nnapi", "-o", "none", cwd=home)

@@ -35,8 +35,8 @@ def write_project(
     shutil.copytree(assets, generated / "assets")
     (target / "test").mkdir()
     shutil.copy(DRIVERS / "node" / "setup.ts", target / "test")
-    for path in (DRIVERS / driver).glob("*.test.ts"):
-        shutil.copy(path, target / "test")
+    for source in (DRIVERS / driver).glob("*.test.ts"):
+        shutil.copy(source, target / "test")
 
 
 def run_driver(project: Path, outputs: Path) -> str:
