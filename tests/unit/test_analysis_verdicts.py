@@ -87,6 +87,8 @@ def test_sentence_tells_figures_at_the_level_that_decided() -> None:
     )
     double = only(analyze(run_of([2.4, 2.41] * 4))).sentence
     assert "Fixed is 2.4 times as slow as .onnx" in double
+    far = only(analyze(run_of([1234.0, 1240.0] * 4))).sentence
+    assert "Fixed is 1237 times as slow as .onnx (98.2 % interval 1234 to 1240 times" in far
 
 
 def test_several_comparisons_share_the_alpha() -> None:

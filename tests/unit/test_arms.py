@@ -499,7 +499,9 @@ def test_providers_are_read_with_cpu_last(
     assert [(item.name, dict(item.options)) for item in parse_providers(text)] == expected
 
 
-@pytest.mark.parametrize("text", ["", "+cpu", "xnnpack:threads", "xnnpack:=2", ":a=b"])
+@pytest.mark.parametrize(
+    "text", ["", "+cpu", "xnnpack:threads", "xnnpack:=2", ":a=b", "wasm,webgpu"]
+)
 def test_providers_that_cannot_be_read_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         parse_providers(text)

@@ -134,16 +134,16 @@ def test_arms_that_differ_have_a_line_each_and_blocks_that_differ_a_range() -> N
     sample = in_browser(small(), told)
     facts = dict(page_facts(sample))
     assert facts["Threads"] == [
-        ".onnx: 4 asked for, 2 to 4 got",
-        "Fixed: 2, as the runtime chose",
-        "Runtime, replayed: 2, as the runtime chose",
-        "Runtime, not replayed: 2, as the runtime chose",
+        ".onnx – 4 asked for, 2 to 4 got",
+        "Fixed – 2, as the runtime chose",
+        "Runtime, replayed – 2, as the runtime chose",
+        "Runtime, not replayed – 2, as the runtime chose",
     ]
-    assert facts["WebGPU adapter"] == ["Fixed: swiftshader (software)"]
+    assert facts["WebGPU adapter"] == ["Fixed – swiftshader (software)"]
     lines = markdown_facts(sample)
     start = lines.index("- Threads:")
     assert lines[start + 1 : start + 5] == [f"  - {words}" for words in facts["Threads"]]
-    assert "- WebGPU adapter: Fixed: swiftshader (software)" in lines
+    assert "- WebGPU adapter: Fixed – swiftshader (software)" in lines
 
 
 def test_blocks_that_differ_are_counted() -> None:

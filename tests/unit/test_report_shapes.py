@@ -36,6 +36,17 @@ def test_a_ratio_axis_holds_all_ratios_the_baseline_and_a_few_ticks(
     assert len({axis.name(tick) for tick in axis.ticks}) == len(axis.ticks)
 
 
+@given(st.floats(min_value=1e-6, max_value=1e6), st.floats(min_value=1.0, max_value=1e9))
+def test_a_ratio_lies_within_its_axis_however_far_its_interval_reaches(
+    ratio: float, spread: float
+) -> None:
+    bounds = (ratio / spread, ratio * spread)
+    axis = shapes.ratio_axis(bounds, margin=0.02, points=(ratio,))
+    assert axis.domain[0] < axis.measure(ratio) < axis.domain[1]
+    assert 2 <= len(axis.ticks) <= 25
+    assert len({axis.name(tick) for tick in axis.ticks}) == len(axis.ticks)
+
+
 def test_an_interval_without_end_is_drawn_to_the_end_of_the_axis() -> None:
     axis = shapes.ratio_axis((0.0, 1.3, float("inf"), 1e300), margin=0.02)
     assert axis.place(float("inf")) == axis.place(1e300) == axis.domain[1]

@@ -91,6 +91,9 @@ def test_figures() -> None:
     assert percent(-0.0001, signed=True) == "0.0\N{NO-BREAK SPACE}%"
     assert change(0.659) == "−34.1\N{NO-BREAK SPACE}%"
     assert change(2.41) == "2.41\N{NO-BREAK SPACE}×"
+    assert change(999.7) == "1000\N{NO-BREAK SPACE}×"
+    assert change(4593.2) == "4593\N{NO-BREAK SPACE}×"
+    assert change(float("inf")) == "∞\N{NO-BREAK SPACE}×"
 
 
 @given(ANY_TEXT | st.sampled_from(HOSTILE))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ortlab.domain import Effect
 
-_TIMES_FROM = 2.0
+_TIMES_FROM, _ONLY_MAGNITUDE_FROM = 2.0, 1e6
 
 
 def percent(fraction: float, *, signed: bool = False) -> str:
@@ -53,10 +53,15 @@ def size(size_bytes: float) -> str:
 def change(ratio: float) -> str:
     """Return a latency ratio as ``3.1 % faster``, ``2.0 % slower`` or ``2.41 times as slow``."""
     if ratio >= _TIMES_FROM:
-        return f"{ratio:.3g} times as slow"
+        return f"{_times(ratio)} times as slow"
     if ratio > 1:
         return f"{percent(ratio - 1)} % slower"
     return f"{percent(1 - ratio)} % faster"
+
+
+def _times(ratio: float) -> str:
+    whole = 999.5 <= ratio < _ONLY_MAGNITUDE_FROM
+    return f"{ratio:.0f}" if whole else f"{ratio:.3g}"
 
 
 def interval(effect: Effect) -> str:
@@ -66,7 +71,7 @@ def interval(effect: Effect) -> str:
     """
     name = f"{level(effect.confidence)} interval"
     if effect.ratio >= _TIMES_FROM and effect.low > 0:
-        return f"{name} {effect.low:.3g} to {effect.high:.3g} times"
+        return f"{name} {_times(effect.low)} to {_times(effect.high)} times"
     if effect.low > 1:
         return f"{name} {percent(effect.low - 1)} to {percent(effect.high - 1)} %"
     if effect.high < 1:

@@ -43,7 +43,7 @@ def parse_providers(text: str) -> tuple[ProviderRequest, ...]:
     Names are the short ones (``cpu``, ``xnnpack``, ``nnapi``, ``coreml`` …) or ORT's own.
 
     Raises:
-        UsageError: A provider has no name, or an option is not ``key=value``.
+        UsageError: A provider has no name or two, or an option is not ``key=value``.
     """
     return with_cpu_last([_parse_provider(part, text) for part in text.split("+")])
 
@@ -53,6 +53,10 @@ def _parse_provider(part: str, text: str) -> ProviderRequest:
     if not word:
         message = f"cannot read execution provider {text!r}: a name is missing"
         raise UsageError(message, next_step="write it as xnnpack or xnnpack:threads=2")
+    if "," in word:
+        message = f"cannot read execution provider {text!r}: a comma joins no providers"
+        arms, chain = " ".join(f"--ep {each}" for each in word.split(",")), word.replace(",", "+")
+        raise UsageError(message, next_step=f"{arms} for an arm each, or --ep {chain} for one arm")
     name = provider_name(word)
     aliases = _OPTION_ALIASES.get(name, {})
     found: dict[str, str] = {}

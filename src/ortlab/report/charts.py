@@ -56,7 +56,8 @@ def effect_chart(
         label: What the chart shows, in words.
     """
     bounds = [value for row in rows for value in (row.low, row.high, *(row.calm or ()))]
-    axis = shapes.ratio_axis(bounds, margin=max(margin, floor or 0.0))
+    points = [row.ratio for row in rows]
+    axis = shapes.ratio_axis(bounds, margin=max(margin, floor or 0.0), points=points)
 
     def draw(narrow: bool) -> str:  # noqa: FBT001
         sheet = Sheet(narrow=narrow, rows=[row.row for row in rows], row_height=46 - 10 * narrow)

@@ -122,7 +122,7 @@ def _rows_by_arm(
     if len(set(words.values())) == 1:
         return [(name, next(iter(words.values())))]
     return [
-        (name, f"{arm.label}: {words[arm.arm_id]}")
+        (name, f"{arm.label} – {words[arm.arm_id]}")
         for arm in run.experiment.arms
         if words[arm.arm_id]
     ]

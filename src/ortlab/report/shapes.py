@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ortlab.domain import Block, Run
 from ortlab.report.frames import BlockSamples, good_latency_samples
-from ortlab.report.text import change, duration, percent, three_digits
+from ortlab.report.text import change, duration, percent, three_digits, times
 from ortlab.rounds import disturbed_attempts
 
 if TYPE_CHECKING:
@@ -57,13 +57,22 @@ class RatioAxis:
     def name(self, tick: float) -> str:
         """Return what a tick is called."""
         if self.logarithmic:
-            return f"{2**tick:.3g} ×"
+            return times(2**tick)
         return f"{tick:+.3g} %".replace("-", "−") if tick else "0"
 
 
-def ratio_axis(ratios: Sequence[float], *, margin: float) -> RatioAxis:
-    """Return an axis that holds all ratios, the baseline and the equivalence region."""
-    known = [ratio for ratio in ratios if 1 / _WIDEST_RATIO <= ratio <= _WIDEST_RATIO]
+def ratio_axis(
+    bounds: Sequence[float], *, margin: float, points: Sequence[float] = ()
+) -> RatioAxis:
+    """Return an axis that holds the baseline and the equivalence region.
+
+    Args:
+        bounds: Ends of intervals, held unless they are beyond a thousandfold.
+        margin: Half the width of the equivalence region.
+        points: Ratios, held however far they are.
+    """
+    known = [bound for bound in bounds if 1 / _WIDEST_RATIO <= bound <= _WIDEST_RATIO]
+    known += [point for point in points if 0 < point < math.inf]
     low = min([*known, 1 - 1.8 * margin])
     high = max([*known, 1 + 1.8 * margin])
     logarithmic = high > 1 + _TIMES_FROM or low < 0.4

@@ -122,5 +122,12 @@ def limit(fraction: float) -> str:
 def change(ratio: float) -> str:
     """Return a ratio of latencies as a change: ``−34.1 %``, or ``2.41 ×`` from twice as slow."""
     if ratio >= 2 or ratio <= 0.2:
-        return f"{ratio:.3g}\N{NO-BREAK SPACE}×".replace("inf", "∞")
+        return times(ratio)
     return percent(ratio - 1, signed=True)
+
+
+def times(ratio: float) -> str:
+    """Return ``2.41`` as ``2.41 ×`` and ``4593`` as ``4593 ×``."""
+    whole = 999.5 <= ratio < 1e6
+    value = f"{ratio:.0f}" if whole else f"{ratio:.3g}"
+    return value.replace("inf", "∞") + "\N{NO-BREAK SPACE}×"
