@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ortlab.devices.android.instrumentation import InstrumentationReader, InstrumentationReport
+from ortlab.devices.android.runs import problem_of
 
 FINISHED = b"""INSTRUMENTATION_STATUS: stage=start
 INSTRUMENTATION_STATUS_CODE: 1
@@ -128,10 +129,8 @@ def test_any_bytes_are_read_without_an_error(output: bytes) -> None:
 
 
 def test_a_problem_that_the_app_tells_is_passed_on() -> None:
-    from ortlab.devices.android.device import _problem
-
     told = '{"block_id": "b-1", "result": null, "problem": "no such request"}'
-    assert _problem(InstrumentationReport(results={"ortlab": told}, code=-1)) == "no such request"
+    assert problem_of(InstrumentationReport(results={"ortlab": told}, code=-1)) == "no such request"
     for answer in ("", "{", "[]", "{}", '{"problem": null}'):
-        assert _problem(InstrumentationReport(results={"ortlab": answer}, code=-1)) == ""
-    assert _problem(InstrumentationReport()) == ""
+        assert problem_of(InstrumentationReport(results={"ortlab": answer}, code=-1)) == ""
+    assert problem_of(InstrumentationReport()) == ""

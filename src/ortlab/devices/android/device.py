@@ -7,22 +7,18 @@ answer, clear again.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from ortlab import codec
 from ortlab.devices.android import evidence
-from ortlab.devices.android.activity import run_activity, runtime_by_activity
 from ortlab.devices.android.apps import PhoneApps, open_apk
-from ortlab.devices.android.asking import Words, joined
+from ortlab.devices.android.asking import Words
 from ortlab.devices.android.files import PhoneFiles
-from ortlab.devices.android.instrumentation import InstrumentationReader, InstrumentationReport
+from ortlab.devices.android.instrumentation import InstrumentationReport
 from ortlab.devices.android.jobs import (
-    INSTRUMENTATION,
     Job,
     lay_out,
     make_job,
@@ -32,8 +28,9 @@ from ortlab.devices.android.jobs import (
 from ortlab.devices.android.preflight import LEAST_FREE_BYTES, findings, warmth_of
 from ortlab.devices.android.properties import PhoneFacts, PhoneStatus
 from ortlab.devices.android.questions import ask_conditions, ask_facts, ask_status
+from ortlab.devices.android.runs import AppRuns, problem_of
 from ortlab.devices.android.settings import Settings
-from ortlab.devices.answers import BadAnswerError, last_stage, read_result
+from ortlab.devices.answers import BadAnswerError, blames_its_files, last_stage, read_result
 from ortlab.devices.journal import Journal
 from ortlab.devices.readiness import CoolDown, Limits, check_ready
 from ortlab.domain import Arm, BuiltApp, DeviceInfo, DeviceKind
@@ -50,7 +47,6 @@ from ortlab.wire import (
     Conditions,
     Death,
     DeathKind,
-    FailureKind,
     RuntimeFacts,
     Stage,
 )
@@ -58,22 +54,9 @@ from ortlab.wire import (
 if TYPE_CHECKING:
     from ortlab.devices.android.adb import AdbPhone
 
-GRACE_S: Final = 8.0
-"""Beyond a block's deadline: an app takes seconds to start on a slow phone."""
-
-_PROBE_DEADLINE_S: Final = 60.0
 _REQUEST_DEADLINE_S: Final = 30.0
-_STOP_DEADLINE_S: Final = 10.0
+_OPEN_DEADLINE_S: Final = 10.0
 _RETURN_DEADLINE_S: Final = 5.0
-_ANSWER_KEY: Final = "ortlab"
-_STALE: Final = frozenset(
-    {
-        FailureKind.MODEL_CHANGED,
-        FailureKind.MODEL_MISSING,
-        FailureKind.INPUT_MISSING,
-        FailureKind.INVALID_INPUT,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +71,6 @@ class AndroidOptions:
 
     limits: Limits = field(default_factory=Limits)
     fixed_performance: bool = False
-
-
-class InstrumentationRefusedError(DeviceError):
-    """A phone does not start an app's instrumentation."""
 
 
 class AndroidDevice:
@@ -135,15 +114,14 @@ class AndroidDevice:
             raise
         self._files = PhoneFiles(phone, say)
         self._apps = PhoneApps(phone, self._facts, self._journal, say)
+        self._runs = AppRuns(phone, self._facts.name, self._apps, self._files.describe, say)
         self._cool_down = CoolDown(
             options.limits, read=lambda: ask_status(phone)[0], warmth=warmth_of, say=say
         )
         self._runtimes: dict[str, RuntimeFacts] = {}
         self._opened_apks: dict[str, BuiltApp] = {}
         self._prepared = False
-        self._running: str | None = None
         self._hangs = False
-        self._without_instrumentation: set[str] = set()
 
     # -- what it is -----------------------------------------------------------------------------
 
@@ -210,8 +188,7 @@ class AndroidDevice:
             library = self._apps.library_path(app, library)
         job = make_job(request, app.application_id, library, self._files.describe)
         answer = self._carry_out(job, app)
-        failure = answer.failure if isinstance(answer, BlockResult) else None
-        if failure is not None and failure.kind in _STALE and self._sent_again(job):
+        if blames_its_files(answer) and self._files.verify(job.file_sets):
             self._say(f"note: what {self._facts.name} had kept of the block's files was damaged")
             answer = self._carry_out(job, app)
         return answer
@@ -230,7 +207,7 @@ class AndroidDevice:
         self._settings.wake(ask_status(self._phone)[0])
         done = self._phone.shell(
             *("monkey", "-p", name, "-c", "android.intent.category.LAUNCHER", "1"),
-            deadline_s=_STOP_DEADLINE_S,
+            deadline_s=_OPEN_DEADLINE_S,
         )
         said = (done.stderr + done.stdout).strip().splitlines()
         if done.exit_code != 0 or any("aborted" in line for line in said):
@@ -245,11 +222,9 @@ class AndroidDevice:
         if self._journal.closed:
             return
         try:
-            if self._running is not None and not self._hangs:
+            if not self._hangs:
                 with contextlib.suppress(DeviceError):
-                    self._phone.shell(
-                        "am", "force-stop", self._running, deadline_s=_STOP_DEADLINE_S
-                    )
+                    self._runs.stop_running()
             if self._settings.changed:
                 with contextlib.suppress(OrtlabError):  # a cable that was pulled may be back
                     self._phone.wait(deadline_s=_RETURN_DEADLINE_S)
@@ -304,20 +279,8 @@ class AndroidDevice:
         """Ask an app once what it runs with."""
         if app.sha256 not in self._runtimes:
             self._make_ready(app)
-            component = f"{app.application_id}/{INSTRUMENTATION}"
-            command = ("am", "instrument", "-w", "-r", "-e", "probe", "true", component)
-            try:
-                report = self._instrument(command, app, deadline_s=_PROBE_DEADLINE_S)
-                facts = _runtime_facts(report, app, self._facts.name)
-            except InstrumentationRefusedError as error:
-                self._refused(error, app)
-                facts = runtime_by_activity(self._phone, app.application_id, self._files.describe)
-            self._runtimes[app.sha256] = facts
+            self._runtimes[app.sha256] = self._runs.runtime_of(app)
         return self._runtimes[app.sha256]
-
-    def _sent_again(self, job: Job) -> bool:
-        """Have the phone verify a block's files again; return whether one had to be sent."""
-        return self._files.verify(job.file_sets)
 
     # -- running --------------------------------------------------------------------------------
 
@@ -335,62 +298,12 @@ class AndroidDevice:
         self._phone.push(text, job.remote_request, deadline_s=_REQUEST_DEADLINE_S)
         stages: list[Stage] = []
         try:
-            report = self._start(job, app, stages)
+            report = self._runs.run(job, app, stages)
         except DeviceTimeoutError:
             return self._hung(job, stages, started_at)
         answer = self._answer(job, report, stages, started_at)
-        self._stop(job.package, ("rm", "-rf", job.remote_directory, job.remote_request))
+        self._runs.stop(job.package, ("rm", "-rf", job.remote_directory, job.remote_request))
         return answer
-
-    def _start(self, job: Job, app: BuiltApp, stages: list[Stage]) -> InstrumentationReport:
-        """Run a job by instrumentation, or by the app's activity where the phone refuses that."""
-        deadline_s = job.request.deadline_s + GRACE_S
-        if app.sha256 not in self._without_instrumentation:
-            try:
-                return self._instrument(job.command(), app, deadline_s=deadline_s, stages=stages)
-            except InstrumentationRefusedError as error:
-                self._refused(error, app)
-        return run_activity(self._phone, job, deadline_s=deadline_s)
-
-    def _refused(self, error: InstrumentationRefusedError, app: BuiltApp) -> None:
-        self._say(f"note: {error.message}; its activity is started instead")
-        self._without_instrumentation.add(app.sha256)
-
-    def _instrument(
-        self,
-        command: Words,
-        app: BuiltApp,
-        *,
-        deadline_s: float,
-        stages: list[Stage] | None = None,
-    ) -> InstrumentationReport:
-        """Run an instrumentation to its end; install the app anew where it is not found.
-
-        Raises:
-            DeviceTimeoutError: It does not end.
-            InstrumentationRefusedError: The phone cannot start it.
-        """
-
-        def note(key: str, value: str) -> None:
-            with contextlib.suppress(ValueError):
-                if key == "stage" and stages is not None:
-                    stages.append(Stage(value.strip()))
-
-        refused: str | None = None
-        for attempt in range(2):
-            reader = InstrumentationReader(note)
-            self._running = app.application_id
-            done = self._phone.shell(*command, deadline_s=deadline_s, on_output=reader.feed)
-            report = _with_words(reader.end(), done.stderr)
-            refused = report.start_error
-            if refused is None and report.said_nothing and done.exit_code != 0:
-                refused = report.said[-1] if report.said else f"exit code {done.exit_code}"
-            if refused is None:
-                return report
-            if attempt == 0:
-                self._apps.install(app)
-        message = f"cannot start {app.application_id} on {self._facts.name}: {refused}"
-        raise InstrumentationRefusedError(message)
 
     def _answer(
         self, job: Job, report: InstrumentationReport, stages: list[Stage], started_at: str
@@ -404,7 +317,7 @@ class AndroidDevice:
         except BadAnswerError as error:
             kind, message = error.kind, error.message
         pull_progress(self._phone, job)
-        problem = _problem(report)
+        problem = problem_of(report)
         return Death(
             kind=kind,
             message=f"{message}: {problem}" if problem else message,
@@ -435,7 +348,7 @@ class AndroidDevice:
             DeviceLostError: It is the phone that does not answer.
         """
         try:
-            self._stop(job.package)
+            self._runs.stop(job.package)
             pull_progress(self._phone, job)
             evidence.gather(self._phone, self._facts, job, started_at)
         except DeviceTimeoutError as error:
@@ -450,11 +363,6 @@ class AndroidDevice:
             last_stage=_last(job, stages),
         )
 
-    def _stop(self, package: str, *then: Words) -> None:
-        stop: Words = ("am", "force-stop", package)
-        self._phone.shell(*joined((stop, *then)), deadline_s=_STOP_DEADLINE_S)
-        self._running = None
-
 
 def _last(job: Job, stages: list[Stage]) -> Stage | None:
     """Return the newest mark: the file's, which is written first, else the status line's."""
@@ -467,32 +375,3 @@ _TAIL_CHARACTERS: Final = 4000
 def _tail(report: InstrumentationReport, crash_text: str = "") -> str:
     said = [*report.said, report.crash or "", report.results.get("stack", ""), crash_text]
     return "\n".join(part for part in said if part)[-_TAIL_CHARACTERS:]
-
-
-def _problem(report: InstrumentationReport) -> str:
-    """Return why the app could not answer, as far as it tells."""
-    with contextlib.suppress(KeyError, TypeError, ValueError):
-        answer: Any = json.loads(report.results[_ANSWER_KEY])
-        return str(answer["problem"] or "")
-    return ""
-
-
-def _with_words(report: InstrumentationReport, stderr: str) -> InstrumentationReport:
-    lines = tuple(line for line in stderr.splitlines() if line.strip())
-    return replace(report, said=(*report.said, *lines[-50:]))
-
-
-def _runtime_facts(report: InstrumentationReport, app: BuiltApp, phone: str) -> RuntimeFacts:
-    """Read what an app answered about its runtime.
-
-    Raises:
-        DeviceError: It did not.
-    """
-    try:
-        answer: Any = json.loads(report.results[_ANSWER_KEY])
-        return codec.from_json(RuntimeFacts, json.dumps(answer["runtime"]), source="the runtime")
-    except (KeyError, TypeError, ValueError, OrtlabError) as error:
-        why = report.crash or report.aborted or (report.said[-1] if report.said else str(error))
-        message = f"cannot tell what {app.application_id} on {phone} runs: {why.splitlines()[0]}"
-        step = "build the benchmark app again (ortlab build), or look at adb logcat -d"
-        raise DeviceError(message, next_step=step) from error
