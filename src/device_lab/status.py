@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from device_lab import wording
 from device_lab.values import CellResult, Overview
 from ortlab.codec import to_plain
-from ortlab.report.text import shorten, visible
+from ortlab.text import shorten, visible
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

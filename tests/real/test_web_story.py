@@ -21,7 +21,7 @@ from ortlab.bench import ArmOptions, PlanOptions, cross_arms, plan_experiment, r
 from ortlab.domain import BlockCounts, Outcome, ParityStatus
 from ortlab.prepare import PrepareOptions, load_prepared, prepare_models
 from ortlab.process import Command, Completed, SystemProcesses
-from ortlab.report.text import three_digits
+from ortlab.text import three_digits
 
 pytestmark = pytest.mark.requires("chromium", "node")
 

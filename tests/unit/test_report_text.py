@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ortlab.report.markdown import escape
-from ortlab.report.text import (
+from ortlab.text import (
     change,
     duration,
     encodable,

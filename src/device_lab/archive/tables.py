@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from ortlab.report.text import encodable
+from ortlab.text import encodable
 
 Row = dict[str, Any]
 _LARGEST = 2**63

@@ -12,7 +12,7 @@ from html import escape
 
 from device_lab.history import Night, Place, Segment
 from device_lab.wording import change
-from ortlab.report.text import shorten, visible
+from ortlab.text import shorten, visible
 
 WIDE, NARROW = 950, 350
 MOST_NIGHTS = 400

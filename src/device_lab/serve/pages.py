@@ -24,7 +24,7 @@ from device_lab.values import (
     KnownPhone,
     Overview,
 )
-from ortlab.report.text import shorten, visible
+from ortlab.text import shorten, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment

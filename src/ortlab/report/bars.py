@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ortlab.domain import Analysis, Run
-from ortlab.report.text import duration, size
+from ortlab.text import duration, size
 from ortlab.wire import MemoryKind, MemoryPhase
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ortlab.report import bars, shapes, text
+from ortlab import text
+from ortlab.report import bars, shapes
 from ortlab.report.canvas import (
     Row,
     Rows,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from ortlab.domain import Outcome, Run, StoppingRule
-from ortlab.report.text import limit, shell_quote, size, three_digits
+from ortlab.text import limit, shell_quote, size, three_digits
 from ortlab.wire import BlockResult, BrowserFacts, Conditions
 
 _IN_EVERY_USER_AGENT = re.compile(r"Mozilla/5\.0 |AppleWebKit/\S+ |\(KHTML, like Gecko\) ")

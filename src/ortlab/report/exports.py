@@ -13,7 +13,7 @@ from ortlab import __version__
 from ortlab.codec import to_plain
 from ortlab.domain import Analysis, Arm, ArmSummary, PreparedModel, Run
 from ortlab.report.frames import BlockSamples, good_latency_samples
-from ortlab.report.text import shorten, visible
+from ortlab.text import shorten, visible
 from ortlab.wire import MemoryKind
 
 if TYPE_CHECKING:

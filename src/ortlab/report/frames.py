@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from ortlab.domain import Block, Outcome, Run
-from ortlab.report.text import encodable
+from ortlab.text import encodable
 from ortlab.wire import BrowserFacts, Conditions, Purpose, Timing
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ortlab import __version__
+from ortlab import __version__, text
 from ortlab.domain import Analysis, Grade, PreparedModel, Run, Verdict
-from ortlab.report import bars, charts, conditions, shapes, text, view
+from ortlab.report import bars, charts, conditions, shapes, view
 from ortlab.report.canvas import Row
 from ortlab.report.frames import BlockSamples, block_samples
 

@@ -93,8 +93,8 @@ def render_markdown(
 ) -> str:
     """Return the page as Markdown; see :func:`write_index`."""
     from ortlab.report.markdown import escape
-    from ortlab.report.text import duration
     from ortlab.report.view import arm_views
+    from ortlab.text import duration
 
     model = entries[0].run.experiment.model_name if entries else ""
     lines = [f"### ortlab: {escape(model)} on {len(entries)} devices", ""]

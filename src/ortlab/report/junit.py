@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
 
-from ortlab.report.text import visible
+from ortlab.text import visible
 
 _NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # takes long to compile
 

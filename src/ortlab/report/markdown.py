@@ -9,7 +9,7 @@ from operator import itemgetter
 from ortlab import __version__
 from ortlab.domain import Analysis, Run
 from ortlab.report import conditions, shapes, view
-from ortlab.report.text import duration, shorten, size, visible
+from ortlab.text import duration, shorten, size, visible
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~&$#]")
 _LONGEST = 600

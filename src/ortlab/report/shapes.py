@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ortlab.domain import Block, Run
 from ortlab.report.frames import BlockSamples, good_latency_samples
-from ortlab.report.text import change, duration, percent, three_digits, times
 from ortlab.rounds import disturbed_attempts
+from ortlab.text import change, duration, percent, three_digits, times
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,7 +13,7 @@ from typing import Any
 from unicodedata import east_asian_width
 from xml.etree import ElementTree as ET
 
-from ortlab.report.text import shorten, visible
+from ortlab.text import shorten, visible
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _ALLOWED = frozenset(
