@@ -1,24 +1,25 @@
 """Phones that are files: a file in a host's directory is a cable, a block is a pause.
 
 What is measured is written down beside them, so that a test can tell what was measured from what
-was stored. The lab itself takes them for phones: they come from an inventory and go through a
-`Measure` like any other.
+was stored; what a gate's cells show is planted there, block by block. The lab itself takes them
+for phones: they come from an inventory and go through a `Measure` like any other.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from device_lab.measuring import Recorder
-from device_lab.values import Cell, CellResult, JobSpec, LabPhone, Lease
+from device_lab.values import Cell, CellResult, Comparison, JobSpec, LabPhone, Lease, StoredBlock
 from ortlab.domain import DeviceInfo, DeviceKind
-from ortlab.errors import DeviceLostError, InterruptedRunError
+from ortlab.errors import BenchmarkError, DeviceLostError, InterruptedRunError
 
 SOC = "SIM1"
 
@@ -71,6 +72,21 @@ def simulated_result(lease: Lease, cell: Cell) -> CellResult:
     )
 
 
+def compared(result: CellResult, blocks: tuple[StoredBlock, ...]) -> CellResult:
+    """Return a result that compares new with base as the stored blocks say, a block a round."""
+    comparison = Comparison(
+        arm="new",
+        baseline="base",
+        ratio=1.0,
+        low=1.0,
+        high=1.0,
+        verdict="inconclusive",
+        sentence="",
+        log_ratios=tuple(json.loads(block.line)["log_ratio"] for block in blocks),
+    )
+    return replace(result, comparisons=(comparison,))
+
+
 @dataclass(frozen=True)
 class Rack:
     """Some hosts' simulated phones, below one directory."""
@@ -92,6 +108,22 @@ class Rack:
         cables = sorted(directory.iterdir()) if directory.is_dir() else []
         return tuple(simulated_phone(cable.name, host_id, now) for cable in cables)
 
+    def plant(self, effects: dict[str, tuple[float, float] | None]) -> None:
+        """Say what gates see: ``MODEL@PHONE`` to its log ratio in the screening and in the rerun.
+
+        None fails every attempt; cells that are not named show no difference.
+        """
+        (self.directory / "planted.json").write_text(json.dumps(effects))
+
+    def _planted(self, lease: Lease, cell: Cell, spec: JobSpec) -> float:
+        path = self.directory / "planted.json"
+        effects = json.loads(path.read_text()) if path.exists() else {}
+        effect = effects.get(f"{Path(cell.model).name}@{lease.phone_id}", (0.0, 0.0))
+        if effect is None:
+            message = "its runtime cannot load the model"
+            raise BenchmarkError(message)
+        return float(effect["rerun" in spec.name])
+
     def has(self, host_id: str, phone_id: str) -> bool:
         return (self.directory / host_id / phone_id).exists()
 
@@ -109,14 +141,17 @@ class Rack:
         return [json.loads(line) for line in lines]
 
     def measure(
-        self, host_id: str, lease: Lease, cell: Cell, _spec: JobSpec, recorder: Recorder
+        self, host_id: str, lease: Lease, cell: Cell, spec: JobSpec, recorder: Recorder
     ) -> CellResult:
         time.sleep(self.edge_s)
+        effect = self._planted(lease, cell, spec)
+        noise = random.Random(f"{cell.cell_id} {lease.phone_id}")
         recorder.begin(json.dumps({"cell": cell.cell_id, "blocks": self.blocks}))
         time.sleep(self.edge_s)
         there = {block.block_id for block in recorder.recorded()}
         for number in range(self.blocks):
             block_id = f"block-{number}"
+            log_ratio = noise.gauss(effect, 0.005)
             if block_id in there:
                 continue
             if recorder.stopped():
@@ -127,13 +162,14 @@ class Rack:
             if not self.has(host_id, lease.phone_id):
                 message = f"the phone {lease.phone_id} answers no more: its cable was pulled"
                 raise DeviceLostError(message)
-            line = self._measured(lease, block_id, begun_ns)
+            line = self._measured(lease, block_id, begun_ns, log_ratio)
             recorder.block(block_id, line)
             self._write("acknowledged", line)
         time.sleep(self.edge_s)
-        return simulated_result(lease, cell)
+        result = simulated_result(lease, cell)
+        return compared(result, recorder.recorded()) if spec.bases else result
 
-    def _measured(self, lease: Lease, block_id: str, begun_ns: int) -> str:
+    def _measured(self, lease: Lease, block_id: str, begun_ns: int, log_ratio: float) -> str:
         block = {
             "cell": lease.cell_id,
             "phone": lease.phone_id,
@@ -142,6 +178,7 @@ class Rack:
             "pid": os.getpid(),
             "begun_ns": begun_ns,
             "ended_ns": time.monotonic_ns(),
+            "log_ratio": log_ratio,
         }
         line = json.dumps(block)
         self._write("measured", line)

@@ -38,16 +38,19 @@ def test_a_job_that_needs_memory_waits_until_the_iphone_told_its_own(tmp_path: P
     host.prepare(convolutions())
     runner_bundle(host.directory / "models" / "runner.ipa", PythonRunner())
     spec = VirtualIPhoneSpec(paired=True, in_every_profile=True)
-    with VirtualUsbmux() as mux, known_to_clients(mux, tmp_path / "home"):
-        with VirtualIPhone(spec, program=PythonRunner(), mux=mux):
-            pair()
-            (phone,) = host.answer("init", "--host-id", "rack")["phones"]
-            assert (phone["blocked"], phone["info"]["memory_bytes"]) == (None, 0)
-            large, small = host.job(MODEL + LARGE + BENCH, "large"), host.job(MODEL + BENCH, "any")
-            (note,) = host.answer("submit", str(large))["notes"]
-            assert "its memory is not known yet" in note
-            assert host.answer("submit", str(small))["notes"] == []
-            assert host.answer("agent", "--until-done")["outcomes"] == {"done": 2}
+    with (
+        VirtualUsbmux() as mux,
+        known_to_clients(mux, tmp_path / "home"),
+        VirtualIPhone(spec, program=PythonRunner(), mux=mux),
+    ):
+        pair()
+        (phone,) = host.answer("init", "--host-id", "rack")["phones"]
+        assert (phone["blocked"], phone["info"]["memory_bytes"]) == (None, 0)
+        large, small = host.job(MODEL + LARGE + BENCH, "large"), host.job(MODEL + BENCH, "any")
+        (note,) = host.answer("submit", str(large))["notes"]
+        assert "its memory is not known yet" in note
+        assert host.answer("submit", str(small))["notes"] == []
+        assert host.answer("agent", "--until-done")["outcomes"] == {"done": 2}
     store = host.store
     (known,) = store.phones()
     assert known.phone.info.memory_bytes > 1_000_000
