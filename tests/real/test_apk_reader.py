@@ -53,8 +53,8 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sign(path: Path, key: Path, *schemes: str) -> Path:
     aligned, signed = path.with_name("aligned.apk"), path.with_name("signed.apk")
     toolchain.run(["zipalign", "-f", "4", path, aligned])
-    arguments = ["--ks", key, "--ks-pass", "pass:android", "--out", signed, aligned]
-    toolchain.run(["apksigner", "sign", *schemes, *arguments])
+    arguments: list[str | Path] = ["--ks", key, "--ks-pass", "pass:android", "--out"]
+    toolchain.run(["apksigner", "sign", *schemes, *arguments, signed, aligned])
     return signed
 
 

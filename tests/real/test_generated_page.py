@@ -83,7 +83,12 @@ def opened(browser: Any, address: str) -> Iterator[Seen]:
     page = seen.page
     page.on("console", lambda told: seen.complaints.append(told.text))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (seen.dialogs.append(dialog.message), dialog.dismiss()))
+
+    def dismiss(dialog: Any) -> None:
+        seen.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
 
     def note(request: Any) -> None:
         if not request.url.startswith((address, "data:")):

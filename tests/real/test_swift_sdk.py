@@ -97,8 +97,8 @@ def test_sources_are_clean_to_the_linter(workspace: Workspace) -> None:
         (generated / path).write_text(text)
     swift.format_lint([generated], generated)
     swift.format_lint(sorted(sdk.SOURCES.glob("*.swift")), swift.TEMPLATE)
-    run = ["swift", "format", "lint", "--strict", "--configuration", settings, "--recursive"]
-    swift.run([*run, sdk.DRIVER], directory=sdk.DRIVER)
+    lint = ("swift", "format", "lint", "--strict", "--recursive")
+    swift.run([*lint, "--configuration", settings, sdk.DRIVER], directory=sdk.DRIVER)
 
 
 FORCED = re.compile(r"[\w)\]]!(?!=)|\btry!|\bas!|fatalError")

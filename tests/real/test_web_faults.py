@@ -34,7 +34,6 @@ from ortlab.analysis import analyze
 from ortlab.bench import load_run
 from ortlab.devices import open_device
 from ortlab.devices.web import ShownOptions, ShownWebDevice, WebDevice, WebOptions
-from ortlab.devices.web import server as page_server
 from ortlab.devices.web.mail import BlockMail
 from ortlab.domain import AppPlatform, BuiltApp
 from ortlab.errors import DeviceError, OrtlabError
@@ -304,11 +303,11 @@ def test_wasm_that_is_cut_off_is_the_pages_fault_not_the_models(
     def cutting() -> Iterator[WebDevice]:
         with open_browser(page) as device:
             assert device.info
-            monkeypatch.setattr(page_server.shutil, "copyfileobj", cut)
+            monkeypatch.setattr(shutil, "copyfileobj", cut)
             yield device
 
     def mended() -> Any:
-        monkeypatch.setattr(page_server.shutil, "copyfileobj", whole)
+        monkeypatch.setattr(shutil, "copyfileobj", whole)
         return open_browser(page)
 
     played = play(tmp_path, prepared, cutting, mended)

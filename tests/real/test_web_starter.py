@@ -22,7 +22,7 @@ from web import packages
 
 pytestmark = [pytest.mark.requires("node"), pytest.mark.requires("chromium")]
 
-PHONE = {"width": 360, "height": 740}
+PHONE_WIDTH = 360
 DONE = "document.querySelector('[role=status]')?.textContent.startsWith('Done')"
 FAILED = "document.querySelector('[role=alert]')?.textContent !== ''"
 WAIT_MS = 60_000
@@ -98,7 +98,7 @@ def browser(profile: Path) -> Iterator[Any]:
             chromium_sandbox=found.sandbox,
             args=list(found.arguments),
             headless=True,
-            viewport=PHONE,
+            viewport={"width": PHONE_WIDTH, "height": 740},
         )
         try:
             yield context
@@ -131,7 +131,7 @@ def test_the_page_works_by_keyboard_on_a_phones_width_and_without_a_network(
         assert page.title() == NAME
         assert page.locator("h1").inner_text() == NAME
         assert page.evaluate("crossOriginIsolated")
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
         # Every control has a name, and what changes by itself is said.
         unnamed = "e => e.filter(each => !each.labels?.length && !each.innerText).length"
         assert page.locator("button, input, select").evaluate_all(unnamed) == 0
@@ -202,7 +202,8 @@ def decoded(page: Any, picture: Image.Image, kind: str, **options: Any) -> np.nd
 
 def on_white(rgba: np.ndarray) -> np.ndarray:
     colour, alpha = rgba[..., :3].astype(int), rgba[..., 3:].astype(int)
-    return (colour * alpha + 255 * (255 - alpha) + 127) // 255
+    blended: np.ndarray = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+    return blended
 
 
 def test_pictures_are_read_upright_and_as_they_are(built: Path, tmp_path: Path) -> None:
