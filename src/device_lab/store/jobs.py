@@ -109,14 +109,18 @@ def cancel(run: Run, job_id: str, now: datetime, reason: str | None) -> int:
 
 def cancel_overdue(run: Run, now: datetime) -> None:
     """Cancel what waits or runs of the jobs whose deadline passed."""
-    for row in run(
-        "SELECT job_id FROM jobs WHERE open_cells > 0 AND deadline <= :now UNION"
-        " SELECT j.job_id FROM attempts a JOIN cells c ON c.cell_id = a.cell_id"
-        " JOIN jobs j ON j.job_id = c.job_id WHERE a.outcome IS NULL AND c.state = 'leased'"
-        " AND j.deadline <= :now ORDER BY job_id",
-        now=to_text(now),
-    ):
-        cancel(run, row.job_id, now, DEADLINE_PASSED)
+    at = to_text(now)
+    # Two questions, each from a narrow index: of what waits, and of the few that run.
+    waiting = run("SELECT job_id FROM jobs WHERE open_cells > 0 AND deadline <= :at", at=at)
+    running = run(
+        "SELECT DISTINCT j.job_id FROM attempts a JOIN cells c ON c.cell_id = a.cell_id"
+        " JOIN jobs j ON j.job_id = c.job_id"
+        " WHERE a.outcome IS NULL AND j.deadline <= :at AND j.cancelled = :no",
+        at=at,
+        no=False,
+    )
+    for job_id in sorted({row.job_id for row in (*waiting, *running)}):
+        cancel(run, job_id, now, DEADLINE_PASSED)
 
 
 def jobs(run: Run, parsed: Parsed) -> tuple[Job, ...]:
