@@ -18,13 +18,7 @@ from ortlab.devices.android.apps import PhoneApps, open_apk
 from ortlab.devices.android.asking import Words
 from ortlab.devices.android.files import PhoneFiles
 from ortlab.devices.android.instrumentation import InstrumentationReport
-from ortlab.devices.android.jobs import (
-    Job,
-    lay_out,
-    make_job,
-    pull_answer,
-    pull_progress,
-)
+from ortlab.devices.android.jobs import Job, lay_out, make_job, pull_answer, pull_progress
 from ortlab.devices.android.preflight import LEAST_FREE_BYTES, findings, warmth_of
 from ortlab.devices.android.properties import PhoneFacts, PhoneStatus
 from ortlab.devices.android.questions import ask_conditions, ask_facts, ask_status

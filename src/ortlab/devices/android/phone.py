@@ -5,24 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ortlab.devices import local_files
 from ortlab.devices.android import installing
-from ortlab.devices.android.attached import AttachedPhone, PhoneState, is_address, not_ready
-from ortlab.devices.android.channel import (
-    CALL_ERRORS,
-    Channel,
-    Deadline,
-    RefusedError,
-    ServerGoneError,
-)
-from ortlab.devices.android.quoting import Raw, command_line, device_path, quoted
+from ortlab.devices.android.channel import Deadline
+from ortlab.devices.android.connection import Call, PhoneConnection, Server
+from ortlab.devices.android.quoting import Raw, command_line, device_path
 from ortlab.devices.android.shell import (
     OutputListener,
     ShellResult,
@@ -30,69 +21,12 @@ from ortlab.devices.android.shell import (
     run_with_packets,
     with_exit_marker,
 )
-from ortlab.devices.android.sync import Progress, RemoteFile, SyncFailedError, SyncSession
-from ortlab.errors import (
-    DeviceError,
-    DeviceLostError,
-    DeviceNotReadyError,
-    DeviceTimeoutError,
-    InstallError,
-    ToolchainError,
-    UsageError,
-)
+from ortlab.devices.android.sync import Progress, RemoteFile, SyncFailedError
+from ortlab.errors import DeviceError, DeviceLostError, DeviceTimeoutError, InstallError
 
 _QUESTION_DEADLINE_S = 5.0
-_RECONNECTING_S = 5.0
-_POLLING_S = 0.05
-_LOOK_DEADLINE_S = 1.0
 _CLEAN_UP_DEADLINE_S = 2.0
 _CLEAN_UP_OF_A_SLOW_PHONE_DEADLINE_S = 0.5
-_MAXIMUM_SERVICE_BYTES = 32 << 10
-
-
-class Server(Protocol):
-    """What a phone needs of the adb server; its calls raise one of ``CALL_ERRORS``."""
-
-    @property
-    def address(self) -> str:
-        """Where it listens."""
-        ...
-
-    def start(self, *, deadline_s: float) -> None:
-        """See that it answers."""
-        ...
-
-    def connect(self, address: str, *, deadline_s: float) -> str:
-        """Connect to a phone by network."""
-        ...
-
-    def disconnect(self, address: str) -> None:
-        """Let go of a phone that was connected by network."""
-        ...
-
-    def ask(self, request: str, deadline: Deadline) -> str:
-        """Return its answer to a question."""
-        ...
-
-    def find(self, serial: str, deadline: Deadline) -> AttachedPhone | None:
-        """Return a phone as it stands now; None where it is not listed."""
-        ...
-
-    def open_service(self, serial: str, name: str, deadline: Deadline) -> Channel:
-        """Open a service of a phone."""
-        ...
-
-    def await_ready(self, serial: str, deadline: Deadline) -> None:
-        """Return as soon as a phone is ready."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What is being done, in words that follow "cannot", and until when."""
-
-    task: str
-    deadline: Deadline
 
 
 class AdbPhone:
@@ -113,12 +47,11 @@ class AdbPhone:
 
     def __init__(self, server: Server, serial: str) -> None:
         self.serial = serial
-        self._server = server
-        self._known_features: frozenset[str] | None = None
+        self._connection = PhoneConnection(server, serial)
 
     def features(self, *, deadline_s: float = _QUESTION_DEADLINE_S) -> frozenset[str]:
         """Return what both the phone and the adb server announce, such as ``shell_v2``."""
-        return self._features(_Call("ask for features", Deadline(deadline_s)))
+        return self._connection.features(Call("ask for features", Deadline(deadline_s)))
 
     def shell(
         self,
@@ -139,7 +72,7 @@ class AdbPhone:
             UsageError: An argument cannot be given to a shell.
         """
         line = command_line(arguments)
-        call = _Call(f"run {_shortened(line)!r}", Deadline(deadline_s))
+        call = Call(f"run {_shortened(line)!r}", Deadline(deadline_s))
         return self._run(call, line, on_output, input_bytes)
 
     def push(
@@ -175,7 +108,7 @@ class AdbPhone:
             DeviceError: The phone refuses, or the file did not arrive as it was sent.
         """
         device_path(destination)
-        call = _Call(f"push {_shortened(destination)}", Deadline(deadline_s))
+        call = Call(f"push {_shortened(destination)}", Deadline(deadline_s))
         part = _part_name(destination)
         with local_files.opened(source) as file:
             try:
@@ -185,7 +118,7 @@ class AdbPhone:
                 take_name = ("chmod", f"{mode:o}", part, _AND, "mv", "-f", part, destination)
                 taken = self._run(call, command_line(take_name))
                 if taken.exit_code != 0:
-                    raise self._failure(call.task, taken.stderr or taken.stdout)
+                    raise self._connection.failure(call, taken.stderr or taken.stdout)
             except BaseException as error:
                 self._remove_quietly(part, after=error)
                 raise
@@ -211,8 +144,9 @@ class AdbPhone:
             DeviceError: There is no such file, or the phone refuses.
         """
         device_path(source)
+        call = Call(f"pull {_shortened(source)}", Deadline(deadline_s))
         with (
-            self._sync(_Call(f"pull {_shortened(source)}", Deadline(deadline_s))) as session,
+            self._connection.sync(call) as session,
             local_files.staged(destination) as file,
         ):
             there = session.stat(source)
@@ -232,7 +166,8 @@ class AdbPhone:
             DeviceError: The phone does not let us look.
         """
         device_path(path)
-        with self._sync(_Call(f"look at {_shortened(path)}", Deadline(deadline_s))) as session:
+        call = Call(f"look at {_shortened(path)}", Deadline(deadline_s))
+        with self._connection.sync(call) as session:
             return session.stat(path)
 
     def install(
@@ -256,15 +191,15 @@ class AdbPhone:
             InstallError: The phone refuses; ``code`` is the platform's own.
         """
         what = _shortened(", ".join(apk.name for apk in apks))
-        call = _Call(f"install {what}", Deadline(deadline_s))
-        if "cmd" not in self._features(call):
+        call = Call(f"install {what}", Deadline(deadline_s))
+        if "cmd" not in self._connection.features(call):
             raise installing.too_old(what, serial=self.serial)
 
         def ask(arguments: Sequence[str], apk: Path | None) -> str:
             return self._ask_package_manager(arguments, apk, call)
 
         def abandon(arguments: Sequence[str]) -> None:
-            limit = _Call(call.task, Deadline(_CLEAN_UP_DEADLINE_S))
+            limit = Call(call.task, Deadline(_CLEAN_UP_DEADLINE_S))
             with contextlib.suppress(DeviceError):
                 self._ask_package_manager(arguments, None, limit)
 
@@ -282,7 +217,7 @@ class AdbPhone:
         Raises:
             InstallError: The phone refuses; ``code`` is the platform's own.
         """
-        call = _Call(f"uninstall {_shortened(package)}", Deadline(deadline_s))
+        call = Call(f"uninstall {_shortened(package)}", Deadline(deadline_s))
         result = self._run(call, command_line(("cmd", "package", "uninstall", package)))
         answer = result.stdout + result.stderr
         if installing.succeeded(answer):
@@ -300,93 +235,20 @@ class AdbPhone:
         A server that went away on this machine is started again, and a phone by network is
         connected again.
         """
-        deadline = Deadline(deadline_s)
-        phone: AttachedPhone | None = None
-        problem: Exception | None = None
-        while True:
-            try:
-                phone = self._returned(deadline)
-                if phone is not None and phone.state is PhoneState.DEVICE:
-                    return
-                problem = None
-            except (*CALL_ERRORS, ToolchainError, DeviceError) as error:
-                problem = error
-            try:
-                time.sleep(min(_POLLING_S, deadline.remaining_s()))
-            except TimeoutError:
-                break
-        task = "go on"
-        if phone is not None and phone.state is not PhoneState.DEVICE:
-            raise not_ready(task, phone)
-        why = f"it did not come back within {deadline_s:g} s"
-        raise self._lost(task, f"{why} ({problem})" if problem else why) from problem
+        self._connection.await_return(deadline_s=deadline_s)
 
     # -- steps ----------------------------------------------------------------------------------
 
-    def _returned(self, deadline: Deadline) -> AttachedPhone | None:
-        """Return the phone as it stands, after a moment's wait where it is not ready."""
-        server = self._server
-        try:
-            phone = server.find(self.serial, deadline.within(_LOOK_DEADLINE_S))
-        except (ServerGoneError, EOFError):
-            self._known_features = None
-            server.start(deadline_s=deadline.remaining_s())
-            phone = server.find(self.serial, deadline)
-        if phone is not None and phone.state is PhoneState.DEVICE:
-            return phone
-        if is_address(self.serial) and (phone is None or phone.state is PhoneState.OFFLINE):
-            limit = deadline.within(_RECONNECTING_S)
-            server.connect(self.serial, deadline_s=limit.remaining_s())
-            return server.find(self.serial, limit)
-        with contextlib.suppress(*CALL_ERRORS):
-            server.await_ready(self.serial, deadline.within(_LOOK_DEADLINE_S))
-        return phone
-
-    def _features(self, call: _Call) -> frozenset[str]:
-        if self._known_features is None:
-            try:
-                phone = self._server.find(self.serial, call.deadline)
-                if phone is not None and phone.state is not PhoneState.DEVICE:
-                    raise not_ready(call.task, phone)
-                own = self._server.ask(f"host-serial:{self.serial}:features", call.deadline)
-                host = self._server.ask("host:host-features", call.deadline)
-            except CALL_ERRORS as error:
-                raise self._explained(error, call) from error
-            self._known_features = frozenset(own.split(",")) & frozenset(host.split(","))
-        return self._known_features
-
-    @contextlib.contextmanager
-    def _service(self, name: str, call: _Call) -> Iterator[Channel]:
-        """Open a service of the phone; what goes wrong with it is explained."""
-        if len(name.encode()) > _MAXIMUM_SERVICE_BYTES:
-            message = f"cannot {call.task} on {self.serial}: the command is too long"
-            raise UsageError(message)
-        try:
-            with self._server.open_service(self.serial, name, call.deadline) as channel:
-                yield channel
-        except CALL_ERRORS as error:
-            raise self._explained(error, call) from error
-
-    @contextlib.contextmanager
-    def _sync(self, call: _Call) -> Iterator[SyncSession]:
-        """Open the file service; what goes wrong with it is explained."""
-        features = self._features(call)
-        try:
-            with self._service("sync:", call) as channel:
-                yield SyncSession(channel, features)
-        except SyncFailedError as error:
-            raise self._failure(call.task, str(error)) from error
-
     def _send(
         self,
-        call: _Call,
+        call: Call,
         file: local_files.LocalFile,
         part: str,
         destination: str,
         mode: int,
         progress: Progress | None,
     ) -> None:
-        with self._sync(call) as session:
+        with self._connection.sync(call) as session:
             there = session.stat(destination)
             if there is not None and there.is_directory:
                 reason = "it is a directory"
@@ -399,7 +261,7 @@ class AdbPhone:
                 raise SyncFailedError(reason)
 
     def _compare_content(
-        self, call: _Call, path: str, source: Path | bytes, known: Mapping[str, str]
+        self, call: Call, path: str, source: Path | bytes, known: Mapping[str, str]
     ) -> None:
         """Compare checksums of both sides, computed at once; old phones have MD5 only."""
 
@@ -413,9 +275,9 @@ class AdbPhone:
                 match = re.match(r"\\?([0-9a-f]{32,64})\b", result.stdout.strip())
                 if result.exit_code == 0 and match:
                     if match[1] != expected.result():
-                        raise self._failure(call.task, "what arrived is not what was sent")
+                        raise self._connection.failure(call, "what arrived is not what was sent")
                     return
-        raise self._failure(call.task, "it has neither sha256sum nor md5sum")
+        raise self._connection.failure(call, "it has neither sha256sum nor md5sum")
 
     def _remove_quietly(self, path: str, *, after: BaseException | None = None) -> None:
         """Remove a file of ours; a phone that just failed gets little time for it."""
@@ -428,81 +290,40 @@ class AdbPhone:
 
     def _run(
         self,
-        call: _Call,
+        call: Call,
         line: str,
         on_output: OutputListener | None = None,
         input_bytes: bytes | None = None,
     ) -> ShellResult:
         """Run a command line; its input goes by a file where the shell tells no exit codes."""
-        if "shell_v2" in self._features(call):
-            with self._service(f"shell,v2,raw:{line}", call) as channel:
+        if "shell_v2" in self._connection.features(call):
+            with self._connection.service(f"shell,v2,raw:{line}", call) as channel:
                 return run_with_packets(channel, on_output=on_output, input_bytes=input_bytes)
         if input_bytes is None:
             marked = with_exit_marker(line)
-            with self._service(f"shell:{marked.text}", call) as channel:
+            with self._connection.service(f"shell:{marked.text}", call) as channel:
                 return run_with_marker(channel, marked.marker, on_output=on_output)
         path = _part_name("/data/local/tmp/input")
         with local_files.opened(input_bytes) as file:
             self._send(call, file, path, path, 0o600, None)
         try:
             marked = with_exit_marker(line, input_path=path)
-            with self._service(f"shell:{marked.text}", call) as channel:
+            with self._connection.service(f"shell:{marked.text}", call) as channel:
                 return run_with_marker(channel, marked.marker, on_output=on_output)
         finally:
             self._remove_quietly(path)
 
-    def _ask_package_manager(self, arguments: Sequence[str], apk: Path | None, call: _Call) -> str:
-        direct = "abb_exec" in self._features(call)
+    def _ask_package_manager(self, arguments: Sequence[str], apk: Path | None, call: Call) -> str:
+        direct = "abb_exec" in self._connection.features(call)
         service = installing.package_service(arguments, direct=direct)
         with contextlib.ExitStack() as files:
             content = files.enter_context(local_files.opened(apk)) if apk else None
-            with self._service(service, call) as channel:
+            with self._connection.service(service, call) as channel:
                 answer = installing.ask(channel, content)
                 if not answer.strip():
                     message = "the package manager ended without an answer"
                     raise EOFError(message)
                 return answer
-
-    # -- what went wrong ------------------------------------------------------------------------
-
-    def _explained(self, error: Exception, call: _Call) -> DeviceError:
-        """Tell a slow phone from one that is gone and one that is not ready."""
-        task = call.task
-        try:
-            phone = self._server.find(self.serial, Deadline(_LOOK_DEADLINE_S))
-        except CALL_ERRORS:
-            address = self._server.address
-            message = f"cannot {task} on {self.serial}: the adb server at {address} is gone"
-            return DeviceLostError(message, next_step="adb start-server, then ortlab devices")
-        if phone is None:
-            return self._lost(task, "it is not connected")
-        if phone.state is not PhoneState.DEVICE:
-            refused_at_once = isinstance(error, RefusedError)
-            if phone.state in (PhoneState.OFFLINE, PhoneState.CONNECTING) and not refused_at_once:
-                return self._lost(task, "the connection broke and it does not answer")
-            return not_ready(task, phone)
-        if isinstance(error, TimeoutError):
-            message = f"cannot {task} on {self.serial}: not done within {call.deadline.seconds:g} s"
-            step = "look at the phone: it may ask something, be busy or hang; then try again"
-            return DeviceTimeoutError(message, next_step=step)
-        if isinstance(error, RefusedError):
-            return DeviceError(f"cannot {task} on {self.serial}: {error}")
-        return self._lost(task, "the connection broke")
-
-    def _lost(self, task: str, why: str) -> DeviceLostError:
-        message = f"cannot {task} on {self.serial}: {why}"
-        return DeviceLostError(message, next_step="check the cable or network, then ortlab devices")
-
-    def _failure(self, task: str, reason: str) -> DeviceError:
-        """Return the error for what the phone itself refused."""
-        reason = " ".join(reason.split())[:500] or "the phone gives no reason"
-        message = f"cannot {task} on {self.serial}: {reason}"
-        if re.search(r"no space left|disk quota exceeded", reason, re.IGNORECASE):
-            message = f"cannot {task} on {self.serial}: the phone's storage is full ({reason})"
-            step = f"make room; how much there is: adb -s {quoted(self.serial)} shell df /data"
-            return DeviceNotReadyError(message, next_step=step)
-        step = "run the same command again; where that does not help, restart the phone"
-        return DeviceError(message, next_step=step)
 
 
 _AND = Raw("&&")
