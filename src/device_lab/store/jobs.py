@@ -103,7 +103,8 @@ def cancel(run: Run, job_id: str, now: datetime, reason: str | None) -> int:
         job=job_id,
     )
     why = f": {reason}" if reason else ""
-    note(run, now, "job-cancelled", job_id, f"{count} cells were not done{why}")
+    kind = "job-overdue" if reason == DEADLINE_PASSED else "job-cancelled"
+    note(run, now, kind, job_id, f"{count} cells were not done{why}")
     return count
 
 
