@@ -1,7 +1,7 @@
 """A driver of its own process: ``python android_drive.py PORT SERIAL DIRECTORY``.
 
-Opens a phone and starts a block that lasts a minute, so that a test can end this process in the
-middle. The phone's settings are changed by then.
+Opens a phone, runs a block, and starts one that lasts a minute, so that a test can end this process
+in the middle. The phone's settings are changed by then.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def main(port: str, serial: str, directory: Path) -> None:
     endless = StopRule(min_ns=10**12, max_ns=10**13)
     arm = make_arm(MODEL)
     with contextlib.closing(device):
+        first = device.run_block(make_request(arm, directory / "first", Purpose.PARITY), arm)
+        print("first block:", first, flush=True)
         request = make_request(arm, directory / "block", Purpose.LATENCY, stop=endless)
         device.run_block(request, arm)
 

@@ -478,12 +478,13 @@ def test_a_cable_pulled_at_any_stage_leaves_nothing_behind(
     """The error is the device's, settings come back, and the same work then succeeds."""
     arm = make_arm(MODEL)
 
-    def work() -> BlockResult | Death:
-        with phones.opened(server, phone, tmp_path) as device:
-            assert device.info.ort_version
-            return device.run_block(make_request(arm, tmp_path), arm)
-
     with phones.connected_phone(server) as phone:
+
+        def work() -> BlockResult | Death:
+            with phones.opened(server, phone, tmp_path) as device:
+                assert device.info.ort_version
+                return device.run_block(make_request(arm, tmp_path), arm)
+
         shell = server.phone(phone.serial).shell
         shell("settings", "put", "global", STAY_ON, "0", deadline_s=20)
         sends = stage in ("install", "push")
@@ -701,6 +702,9 @@ def driver(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
+        assert process.stdout
+        while not process.stdout.readline().startswith("first block:"):
+            assert process.poll() is None
         give_up = time.monotonic() + 60
         shell = server.phone(phone.serial).shell
         while not shell("pidof", phones.APP_ID, deadline_s=20).stdout.strip():
@@ -714,9 +718,11 @@ def driver(
         process.wait()
 
 
-def test_ctrl_c_puts_settings_back(
-    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path
+@pytest.mark.parametrize("refused", [(), ("am instrument",)], ids=["instrumentation", "activity"])
+def test_ctrl_c_puts_settings_back_and_stops_the_app(
+    server: AdbServer, clean: VirtualAndroidPhone, tmp_path: Path, refused: tuple[str, ...]
 ) -> None:
+    clean.faults = Faults(*(fault.CommandFails(command=command) for command in refused))
     shell = server.phone(clean.serial).shell
     shell("settings", "put", "global", STAY_ON, "0", deadline_s=20)
     with (

@@ -79,6 +79,7 @@ class AppRuns:
                 return self._instrument(job.command(), app, deadline_s=deadline_s, stages=stages)
             except _RefusedError as error:
                 self._refused(error, app)
+        self._running = app.application_id
         return run_activity(self._phone, job, deadline_s=deadline_s)
 
     def runtime_of(self, app: BuiltApp) -> RuntimeFacts:
