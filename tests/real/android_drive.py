@@ -39,7 +39,8 @@ def main(port: str, serial: str, directory: Path) -> None:
     arm = make_arm(MODEL)
     with contextlib.closing(device):
         first = device.run_block(make_request(arm, directory / "first", Purpose.PARITY), arm)
-        print("first block:", first, flush=True)
+        sys.stdout.write(f"first block: {first}\n")
+        sys.stdout.flush()
         request = make_request(arm, directory / "block", Purpose.LATENCY, stop=endless)
         device.run_block(request, arm)
 
