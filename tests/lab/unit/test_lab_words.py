@@ -7,6 +7,7 @@ import json
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ from device_lab.serve.access import names_for
 from device_lab.serve.charts import night_words, segment_chart
 from device_lab.store import LabStore
 from device_lab.values import (
+    DEADLINE_PASSED,
+    Cell,
     CellState,
     Estimate,
     Job,
@@ -75,22 +78,27 @@ def test_the_terminal_never_gets_more_than_80_columns_nor_a_control(names: list[
     assert not set(text) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
 
 
-@given(st.lists(texts, min_size=1, max_size=2, unique=True))
-def test_the_page_holds_only_our_own_markup(names: list[str]) -> None:
-    from html.parser import HTMLParser
+Tag = tuple[str, tuple[str, ...]]
 
-    tags: list[tuple[str, tuple[str, ...]]] = []
+
+def tags_of(page: str) -> list[Tag]:
+    """Return the elements of a page, each with the names of its attributes."""
+    tags: list[Tag] = []
 
     class Reader(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             tags.append((tag, tuple(name for name, _ in attrs)))
 
-    def read(names: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
-        tags.clear()
+    Reader().feed(page)
+    return tags
+
+
+@given(st.lists(texts, min_size=1, max_size=2, unique=True))
+def test_the_page_holds_only_our_own_markup(names: list[str]) -> None:
+    def read(names: tuple[str, ...]) -> list[Tag]:
         found = tuple(make_result("c", "j", make_phone(n, name=n), n, NOW, arm=n) for n in names)
-        Reader().feed(pages.overview_page(overview_of(*names), found, (), NOW))
-        Reader().feed(pages.history_page(histories(found[:1]), NOW))
-        return list(tags)
+        overview = pages.overview_page(overview_of(*names), found, (), NOW)
+        return tags_of(overview) + tags_of(pages.history_page(histories(found[:1]), NOW))
 
     hostile = read(tuple(names))
     plain = read(tuple(f"plain{index}" for index in range(len(names))))
@@ -179,6 +187,36 @@ def test_a_deadline_that_passed_is_told_as_that() -> None:
     assert (row.state, row.deadline, row.late) == ("cancelled", "", False)
     row = wording.job_row(JobProgress(job=job, cells={CellState.DONE: 1}), later)
     assert (row.state, row.deadline, row.late) == ("done", "", False)
+
+
+def test_page_and_terminal_say_that_a_deadline_passed() -> None:
+    progress, cells = overdue("reader")
+    later = NOW + timedelta(hours=2)
+    overview = Overview(jobs=(progress,), phones=(), leases=(), block_count=0)
+    page = pages.job_page(progress, cells, (), later)
+    for shown in (page, pages.overview_page(overview, (), (), later), printed(overview)):
+        assert "overdue" in shown
+        assert "1 cancelled: its deadline passed" in shown
+    assert "its deadline passed 2 h ago" in page
+
+
+@given(texts)
+def test_a_cells_reason_brings_no_markup_of_its_own(reason: str) -> None:
+    hostile, plain = (pages.job_page(*overdue(text), (), NOW) for text in (reason, "plain"))
+    assert tags_of(hostile) == tags_of(plain)
+
+
+def overdue(name: str) -> tuple[JobProgress, list[Cell]]:
+    """Return a job that missed its deadline, with a cell that failed before for a reason."""
+    spec = JobSpec(name="n", models=(name,), deadline=NOW)
+    job = Job(job_id="0" * 64, spec=spec, submitted_at=NOW, cancelled=True, overdue=True)
+    ends = {CellState.CANCELLED: DEADLINE_PASSED, CellState.FAILED: name}
+    cells = [
+        Cell(cell_id=f"{at}", job_id=job.job_id, model=name, slot=at, state=state, reason=reason)
+        for at, (state, reason) in enumerate(ends.items())
+    ]
+    reasons = (f"1 cancelled: {DEADLINE_PASSED}",)
+    return JobProgress(job=job, cells=dict.fromkeys(ends, 1), reasons=reasons), cells
 
 
 @given(spans, spans)
