@@ -53,6 +53,10 @@ def run_command(arguments: tuple[str, ...], environment: Mapping[str, str], log:
     sys.exit(cli.run(arguments))
 
 
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
 def run_simulated_agent(
     scheduler: str, host_id: str, rack: Rack, environment: Mapping[str, str], log: str
 ) -> None:
@@ -69,7 +73,7 @@ def run_simulated_agent(
         look=lambda now: rack.look(host_id, now),
         measure=lambda *given: rack.measure(host_id, *given),
         clock=utc_now,
-        say=lambda text: sys.stderr.write(f"{text}\n") and None,
+        say=_say,
     )
 
 

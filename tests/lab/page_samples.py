@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from device_lab.store import LabStore
@@ -104,7 +105,7 @@ def measure(
 ) -> str:
     """Carry a job of one model out on a phone and return the job's id."""
     job_id = store.submit(spec, at)
-    seen = [LabPhone(**{**_fields(phone), "seen_at": at})]
+    seen = [replace(phone, seen_at=at)]
     store.see_phones(phone.host_id, seen, at)
     lease = store.claim("agent-1", phone.phone_id, at)
     assert lease is not None
@@ -117,10 +118,6 @@ def measure(
     )  # fmt: skip
     store.finish(lease, Outcome.DONE, end, result=result)
     return job_id
-
-
-def _fields(phone: LabPhone) -> dict[str, object]:
-    return {name: getattr(phone, name) for name in LabPhone.__slots__}
 
 
 def nights(

@@ -7,7 +7,7 @@ script of the names' would fail the test.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from conftest import find_chromium
+from ortlab.domain import Block
 from ortlab.report import ReportFormat, write_report
-from report_samples import BROWSER, hostile, in_browser, make_sample, plain, very_hostile
+from ortlab.wire import BrowserFacts
+from report_samples import BROWSER, Rename, hostile, in_browser, make_sample, plain, very_hostile
 
 pytestmark = pytest.mark.requires("chromium")
 
@@ -53,12 +55,17 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+def told_by(rename: Rename) -> Callable[[Block], BrowserFacts]:
+    """Return what a browser with such names tells of any block."""
+    told = replace(BROWSER, adapter=rename("adapter"), user_agent=rename("agent"))
+    return lambda _: told
+
+
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     for name, rename in RENAMES.items():
-        told = replace(BROWSER, adapter=rename("adapter"), user_agent=rename("agent"))
-        sample = in_browser(make_sample(rename=rename, samples=60), lambda _, told=told: told)
+        sample = in_browser(make_sample(rename=rename, samples=60), told_by(rename))
         files = write_report(
             sample.run,
             sample.analysis,

@@ -56,8 +56,8 @@ def test_each_device_stands_there_with_its_verdicts_and_a_link(tmp_path: Path) -
     assert source.count("Virtual device ·") == 2
     for word in ("Android", "iOS", "This machine", "phone ios", "plug it in again"):
         assert word in source
-    for item in found[0].analysis.comparisons:
-        assert str(item.verdict) in source
+    for comparison in found[0].analysis.comparisons:
+        assert str(comparison.verdict) in source
     markdown = (tmp_path / "index.md").read_text()
     arms = len(found[0].run.experiment.arms)
     assert markdown.count("\n| [phone") == 3 * arms

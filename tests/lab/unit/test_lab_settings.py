@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_lab import settings
 from device_lab.planning import ReadinessLimits
 from device_lab.settings import (
     LabSettings,
@@ -102,7 +102,7 @@ def test_a_password_is_in_no_message(lab: Path) -> None:
 
 
 def test_a_name_is_made_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings.socket, "gethostname", lambda: "Räck 1/b.example")
+    monkeypatch.setattr(socket, "gethostname", lambda: "Räck 1/b.example")
     made = host_id(LabSettings())
     assert host_id(LabSettings()) == made
     assert host_id(LabSettings(host_id="named")) == "named"
