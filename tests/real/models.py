@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -310,7 +311,7 @@ BUILT: dict[str, Callable[[], onnx.ModelProto]] = {
     "ir3": lambda: convolution(ir=3, opset=8, weights_as_inputs=True),
     "long_name": lambda: convolution(names=("i" * 300, "o" * 300)),
     **{
-        f"opset{opset}": (lambda opset=opset: convolution(opset=opset, ir=8 if opset < 19 else 10))
+        f"opset{opset}": partial(convolution, opset=opset, ir=8 if opset < 19 else 10)
         for opset in range(7, 27)
     },
 }

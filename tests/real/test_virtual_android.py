@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import adbutils
 import numpy as np
@@ -818,23 +819,23 @@ def _children() -> set[int]:
 # ------------------------------------------------------------------------------ real packages
 
 
-def make_app(path: Path, certificate: bytes | None = b"mine", **changes: object) -> Path:
+def make_app(path: Path, certificate: bytes | None = b"mine", **changes: Any) -> Path:
     """Write an APK with the benchmark's instrumentation, as far as a phone looks at it."""
-    options = {"package": PACKAGE, "versionCode": 1, "versionName": "1"}
+    options: dict[str, str | int] = {"package": PACKAGE, "versionCode": 1, "versionName": "1"}
     files = changes.pop("files", {"classes.dex": b"dex\n035\0"})
     application = {"testOnly": bool(changes.pop("test_only", False))}
     minimum = changes.pop("min_sdk", 24)
     element = Element(
         "manifest",
-        {**options, **changes},  # type: ignore[arg-type]
+        {**options, **changes},
         (
-            Element("uses-sdk", {"minSdkVersion": minimum}),  # type: ignore[dict-item]
+            Element("uses-sdk", {"minSdkVersion": minimum}),
             Element("instrumentation", {"name": "dev.ortlab.bench.BenchInstrumentation"}),
             Element("application", application),
         ),
     )
     block = signing_block(0xF05368C0, certificate) if certificate else b""
-    return make_apk(path, Writer().write(element), files=files, block=block)  # type: ignore[arg-type]
+    return make_apk(path, Writer().write(element), files=files, block=block)
 
 
 @pytest.mark.parametrize(

@@ -611,9 +611,9 @@ def test_the_developer_disk_image_is_mounted(
     with pytest.raises(PyMobileDevice3Exception, match="DeviceLocked"):
         ask(mount())
     phone.faults = IPhoneFaults()
-    assert not phone.developer_ready
+    before = phone.developer_ready
     ask(mount())
-    assert phone.developer_ready
+    assert (before, phone.developer_ready) == (False, True)
     with pytest.raises(AlreadyMountedError):
         ask(mount())
     assert phone.unmodelled == ()
