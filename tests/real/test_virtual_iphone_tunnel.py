@@ -164,7 +164,7 @@ class Control:
 
     async def lines(self, last: str) -> list[str]:
         """Return what is printed, up to a line."""
-        text = ""
+        text: str = ""
         async for event in self.control:
             text += event.message
             if f"{last}\n" in text:
@@ -787,7 +787,7 @@ class LossyComputer:
             phone_address=PHONE,
             computer_address=COMPUTER,
             packet_bytes=1400,
-            send_packet=self._theirs.send,
+            send_packet=self._send_packet,
             listener=lambda port: handler if port == PORT else None,
         )
         self._thread = threading.Thread(target=self._run)
@@ -810,6 +810,9 @@ class LossyComputer:
         )
         if sequence is None:
             self._next += len(data) + bool(flags & (Flag.SYNCHRONIZE | Flag.FINISH))
+
+    def _send_packet(self, packet: bytes) -> None:
+        self._theirs.send(packet)
 
     def close(self) -> None:
         self.endpoint.close()

@@ -30,9 +30,11 @@ from ortlab.wire import (
     FailureKind,
     GraphOptimizationLevel,
     LoadMode,
+    MemoryPhase,
     ProviderRequest,
     Purpose,
     SessionSettings,
+    TensorFile,
 )
 
 pytestmark = pytest.mark.requires("chromium", "node")
@@ -114,7 +116,7 @@ def test_memory_is_that_of_the_wasm_heap(browser: WebDevice, tmp_path: Path) -> 
     assert isinstance(result, BlockResult)
     heap = {point.phase: point for point in result.memory if point.metric == "WasmHeap"}
     assert all(point.scope == "page" and point.kind == "peak" for point in heap.values())
-    assert heap["end"].size_bytes >= heap["loaded"].size_bytes >= 16 << 20
+    assert heap[MemoryPhase.END].size_bytes >= heap[MemoryPhase.LOADED].size_bytes >= 16 << 20
 
 
 def test_a_page_that_is_not_isolated_says_so(page: Path, tmp_path: Path) -> None:
@@ -226,7 +228,7 @@ def test_tensors_of_every_type_pass_through_unchanged(
     model = save(tmp_path / "identity.onnx", graph)
     path = tmp_path / "x.bin"
     path.write_bytes(bytes.fromhex(vector["hex"]))
-    made = tensors.TensorFile(
+    made = TensorFile(
         name="x",
         element_type=vector["element_type"],
         shape=tuple(shape),
