@@ -97,9 +97,11 @@ def test_a_killed_agent_loses_at_most_the_block_in_flight(host: LabHost) -> None
     kept: list[str] = []
     for least in (3, 9):
         with host.agent() as agent:
-            wait_until(
-                lambda least=least: len(store.blocks(cell.cell_id)) >= least, "blocks come in"
-            )
+
+            def come_in(least: int = least) -> bool:
+                return len(store.blocks(cell.cell_id)) >= least
+
+            wait_until(come_in, "blocks come in")
             agent.kill()
         stored = [block.line for block in store.blocks(cell.cell_id)]
         (run,) = (host.runs / cell.cell_id).iterdir()
@@ -145,8 +147,10 @@ def test_a_pulled_cable_is_told_and_the_cell_goes_on_where_it_was(
         assert agent.process.wait(240) == 0, agent.said()
     failed = [a for a in store.attempts() if a.outcome is Outcome.FAILED]
     assert len(failed) == 1, "a phone that is gone is not asked again and again"
-    assert "next: " in (failed[0].reason or "")
-    assert failed[0].reason in agent.said()
+    reason = failed[0].reason
+    assert reason is not None
+    assert "next: " in reason
+    assert reason in agent.said()
     (ended,) = store.cells()
     assert (ended.state, ended.failed_attempts) == (CellState.DONE, 1)
     assert [block.line for block in store.blocks(cell.cell_id)][: len(before)] == before

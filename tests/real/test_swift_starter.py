@@ -216,11 +216,12 @@ def test_a_photo_of_text_is_labelled_with_its_direction(
     store_pictures(tmp_path, pictures)
     shutil.copy(package_models(CLASSIFIER), tmp_path / "direction.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "direction.onnx"))
+    name = session.get_inputs()[0].name
     model = {
         "name": "direction",
         "inputs": [
             {
-                "name": session.get_inputs()[0].name,
+                "name": name,
                 "type": "float",
                 "shape": ["batch", 3, "height", "width"],
                 "format": {"width": 192, "height": 48},
@@ -240,7 +241,6 @@ def test_a_photo_of_text_is_labelled_with_its_direction(
         "size_bytes": (tmp_path / "direction.onnx").stat().st_size,
         "sample": [],
     }
-    name = model["inputs"][0]["name"]
     steps: list[dict[str, Any]] = []
     for picture in pictures:
         steps += [{"action": "picture", "input": name, "picture": picture}, run_of()]
