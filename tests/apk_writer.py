@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 IDS = {
     "name": 0x01010003,
@@ -122,11 +123,11 @@ def _all(element: Element) -> Iterable[Element]:
 # ------------------------------------------------------------------ a writer of packages
 
 
-def manifest(package: str = "com.example.reader", **changes: object) -> Element:
-    attributes = {"package": package, "versionCode": 7, "versionName": "1.7"} | changes
+def manifest(package: str = "com.example.reader", **changes: Any) -> Element:
+    attributes: dict[str, Any] = {"package": package, "versionCode": 7, "versionName": "1.7"}
     return Element(
         "manifest",
-        attributes,  # type: ignore[arg-type]
+        attributes | changes,
         (
             Element("uses-sdk", {"minSdkVersion": 24, "targetSdkVersion": 36}),
             Element("uses-permission", {"name": "android.permission.INTERNET"}),

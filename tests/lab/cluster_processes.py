@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from device_lab.store import LabStore
 
@@ -133,9 +134,9 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(directory: Path, store_url: str, **options: object) -> Iterator[Cluster]:
+def cluster(directory: Path, store_url: str, **options: Any) -> Iterator[Cluster]:
     """Give a cluster whose processes all end with the block; on an error show their logs."""
-    made = Cluster(directory, store_url, directory / "rack", **options)  # type: ignore[arg-type]
+    made = Cluster(directory, store_url, directory / "rack", **options)
     try:
         yield made
     except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from device_lab.store import LabStore
 from device_lab.values import CellResult, Comparison, JobSpec, LabPhone, Outcome, Requirements
@@ -21,7 +22,7 @@ HOSTILE = (
 )
 
 
-def make_phone(phone_id: str, **changes: object) -> LabPhone:
+def make_phone(phone_id: str, **changes: Any) -> LabPhone:
     name = str(changes.pop("name", phone_id))
     virtual = bool(changes.pop("virtual", False))
     info = DeviceInfo(
@@ -48,7 +49,7 @@ def make_phone(phone_id: str, **changes: object) -> LabPhone:
         "noise_floor": 0.012,
         "seen_at": NOW,
     }
-    return LabPhone(**{**values, **changes})  # type: ignore[arg-type]
+    return LabPhone(**{**values, **changes})
 
 
 def make_result(

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,11 +86,11 @@ def set_apart(store: LabStore) -> list[KnownPhone]:
     return [known for known in store.phones() if known.state is PhoneState.QUARANTINED]
 
 
-def make_agent(store: LabStore, measure: Measure = well, **changes: object) -> Agent:
+def make_agent(store: LabStore, measure: Measure = well, **changes: Any) -> Agent:
     options = AgentOptions(host_id=HOST, look_every_s=0.05, ask_every_s=0.05, until_done=True)
     return Agent(
         store,
-        replace(options, **changes),  # type: ignore[arg-type]
+        replace(options, **changes),
         holder=holder_of(HOST, 7),
         look=look,
         measure=measure,
@@ -332,11 +333,11 @@ def test_a_store_that_falters_is_asked_again(
     falters = iter([True, False, True, True, False, True, False, False, False])
     record = store.record_block
 
-    def record_or_falter(*arguments: object) -> None:
+    def record_or_falter(*arguments: Any) -> None:
         if next(falters):
             message = "cannot use the lab's store: the server is starting"
             raise StorageError(message)
-        record(*arguments)  # type: ignore[arg-type]
+        record(*arguments)
 
     monkeypatch.setattr(store, "record_block", record_or_falter)
     assert carry_out(store, lease, well, clock=utc_now) is Outcome.DONE

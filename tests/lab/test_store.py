@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,7 +131,7 @@ def test_a_quarantined_phone_gets_nothing_until_released(store: LabStore) -> Non
     assert store.claim("h", "a", NOW) is not None
 
 
-def make_result(cell: Cell, phone_id: str = "a", **changes: object) -> CellResult:
+def make_result(cell: Cell, phone_id: str = "a", **changes: Any) -> CellResult:
     result = CellResult(
         cell_id=cell.cell_id,
         job_id=cell.job_id,
@@ -157,7 +158,7 @@ def make_result(cell: Cell, phone_id: str = "a", **changes: object) -> CellResul
         ),
         sentences=("a sentence",),
     )
-    return replace(result, **changes)  # type: ignore[arg-type]
+    return replace(result, **changes)
 
 
 def claimed(store: LabStore, phone_id: str, now: datetime = NOW) -> Lease:

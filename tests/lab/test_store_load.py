@@ -240,7 +240,9 @@ def test_a_process_that_is_killed_loses_no_block_that_it_was_told_of(url: str) -
             worker.send_signal(signal.SIGKILL)
             rest, _ = worker.communicate(timeout=DEADLINE_S)
             whole = rest[: rest.rfind("\n") + 1]
-            told.update(tuple(line.split()) for line in whole.splitlines())  # type: ignore[misc]
+            told.update(
+                (cell, phone, block) for cell, phone, block in map(str.split, whole.splitlines())
+            )
         finally:
             worker.kill()
             worker.wait(DEADLINE_S)

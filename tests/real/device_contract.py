@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ VALUES = np.asarray([[0.5, -1, 2], [3, 1e-30, np.inf]], np.float32)
 MS = 1_000_000
 
 
-def make_arm(model: Path, **changes: object) -> Arm:
+def make_arm(model: Path, **changes: Any) -> Arm:
     arm = Arm(
         arm_id="contract",
         label="contract",
@@ -45,11 +46,11 @@ def make_arm(model: Path, **changes: object) -> Arm:
         prepared_sha256="",
         providers=(CPU,),
     )
-    return replace(arm, **changes)  # type: ignore[arg-type]
+    return replace(arm, **changes)
 
 
 def make_request(
-    arm: Arm, directory: Path, purpose: Purpose = Purpose.PARITY, **changes: object
+    arm: Arm, directory: Path, purpose: Purpose = Purpose.PARITY, **changes: Any
 ) -> BlockRequest:
     """Return a short block of the doubling model with its input written to ``directory``."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -67,7 +68,7 @@ def make_request(
         settle_ns=0,
         deadline_s=60,
     )
-    return replace(request, **changes)  # type: ignore[arg-type]
+    return replace(request, **changes)
 
 
 class DeviceContract:
@@ -79,7 +80,7 @@ class DeviceContract:
 
     @pytest.fixture
     def ask(self, device: Device, arm: Arm, tmp_path: Path) -> Callable[..., BlockResult | Death]:
-        def run(purpose: Purpose = Purpose.PARITY, **changes: object) -> BlockResult | Death:
+        def run(purpose: Purpose = Purpose.PARITY, **changes: Any) -> BlockResult | Death:
             request = make_request(arm, tmp_path, purpose, **changes)
             return device.run_block(request, arm)
 

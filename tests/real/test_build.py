@@ -9,6 +9,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from recorded_gradle import called, recorded_project
@@ -79,10 +80,8 @@ def link(tmp_path_factory: pytest.TempPathFactory) -> Link:
     return make
 
 
-def build(
-    project: Path, say: Callable[[str], None] = lambda _: None, **options: object
-) -> BuiltApp:
-    return build_android(project, processes=SystemProcesses(), say=say, **options)  # type: ignore[arg-type]
+def build(project: Path, say: Callable[[str], None] = lambda _: None, **options: Any) -> BuiltApp:
+    return build_android(project, processes=SystemProcesses(), say=say, **options)
 
 
 # ------------------------------------------------------------------------------ a build that works

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,12 +79,12 @@ class Machine:
     def fails(self, step: str, recording: str) -> None:
         shutil.copy(RECORDED / f"{recording}.txt", self.bin / f"{step}.txt")
 
-    def build(self, **options: object) -> BuiltApp:
+    def build(self, **options: Any) -> BuiltApp:
         return build_web(
             self.project,
             processes=SystemProcesses(),
             say=self.said.append,
-            **options,  # type: ignore[arg-type]
+            **options,
         )
 
     def called(self) -> list[str]:

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,8 +177,8 @@ class Project:
             file_size_limit_bytes=file_size_limit_bytes,
         )  # fmt: skip
 
-    def start(self, *arguments: str, **options: object) -> Completed:
-        return SystemProcesses().run(self.command(*arguments, **options))  # type: ignore[arg-type]
+    def start(self, *arguments: str, **options: Any) -> Completed:
+        return SystemProcesses().run(self.command(*arguments, **options))
 
     def kept(self) -> list[str]:
         """Return every file of the cache."""

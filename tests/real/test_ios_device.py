@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from device_contract import MODEL, MS, DeviceContract, make_arm, make_request
@@ -101,9 +102,9 @@ class Bench:
     def app(self) -> BuiltApp:
         return runner_app(self.directory, PythonRunner())
 
-    def device(self, phone: VirtualIPhone, **options: object) -> IosDevice:
+    def device(self, phone: VirtualIPhone, **options: Any) -> IosDevice:
         limits = Limits(cool_down_s=2, poll_s=0.5)
-        chosen = IosOptions(**{"limits": limits, "trust_s": 1.5, **options})  # type: ignore[arg-type]
+        chosen = IosOptions(**{"limits": limits, "trust_s": 1.5, **options})
         device = open_ios(
             phone.udid,
             app=self.app(),
@@ -116,7 +117,7 @@ class Bench:
         return device
 
     def block(
-        self, device: IosDevice, purpose: Purpose = Purpose.PARITY, **changes: object
+        self, device: IosDevice, purpose: Purpose = Purpose.PARITY, **changes: Any
     ) -> BlockResult | Death:
         arm = make_arm(MODEL)
         return device.run_block(make_request(arm, self.directory, purpose, **changes), arm)

@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fault_matrix import Played, Prepared, carry_out, check_resumed, playing_at_once, prepare_model
@@ -85,8 +86,8 @@ class Case:
         return f"{self.fault} at {self.step}, iOS {self.spec.ios_version}"
 
 
-def on(specs: tuple[VirtualIPhoneSpec, ...], fault: str, step: Step, **rest: object) -> list[Case]:
-    return [Case(fault=fault, step=step, spec=spec, **rest) for spec in specs]  # type: ignore[arg-type]
+def on(specs: tuple[VirtualIPhoneSpec, ...], fault: str, step: Step, **rest: Any) -> list[Case]:
+    return [Case(fault=fault, step=step, spec=spec, **rest) for spec in specs]
 
 
 def _cable(step: Step) -> list[Case]:

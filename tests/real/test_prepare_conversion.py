@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -32,8 +33,8 @@ NAMES = [*BUILT, "external"]
 CONVERSION_ONLY = {"parity": False, "configs": False, "predictions": False}
 
 
-def prepare(sources: list[Path], output: Path, **options: object) -> dict[str, PreparedModel]:
-    chosen = PrepareOptions(**{**CONVERSION_ONLY, **options})  # type: ignore[arg-type]
+def prepare(sources: list[Path], output: Path, **options: Any) -> dict[str, PreparedModel]:
+    chosen = PrepareOptions(**{**CONVERSION_ONLY, **options})
     summary = prepare_models(sources, output, chosen, jobs=2)
     assert [result.error for result in summary.results] == [None] * len(sources)
     return {r.source.stem: r.prepared for r in summary.results if r.prepared is not None}

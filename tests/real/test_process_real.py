@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,11 +45,11 @@ time.sleep(600)
 """
 
 
-def python(code: str, *arguments: str, deadline_s: float = 60.0, **settings: object) -> Completed:
+def python(code: str, *arguments: str, deadline_s: float = 60.0, **settings: Any) -> Completed:
     command = Command(
         arguments=(sys.executable, "-c", code, *arguments),
         deadline_s=deadline_s,
-        **settings,  # type: ignore[arg-type]
+        **settings,
     )
     return SystemProcesses().run(command)
 

@@ -171,10 +171,10 @@ def new_adb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Adb]:
 
 @contextlib.contextmanager
 def connected(
-    adb: Adb, *faults: Fault, expected: tuple[str, ...] = (), **changes: object
+    adb: Adb, *faults: Fault, expected: tuple[str, ...] = (), **changes: Any
 ) -> Iterator[VirtualAndroidPhone]:
     """Run a phone, connect to it, and see that everything asked of it was known to it."""
-    spec = VirtualPhoneSpec(**changes)  # type: ignore[arg-type]
+    spec = VirtualPhoneSpec(**changes)
     with VirtualAndroidPhone(spec, program=PYTHON, faults=Faults(*faults)) as phone:
         adb.connect(phone)
         adb.environment["ANDROID_SERIAL"] = phone.serial
@@ -196,12 +196,12 @@ def install_runner(adb: Adb, directory: Path, version_code: int = 1) -> str:
     return adb("install", "-r", "-t", path).stdout
 
 
-def block_request(adb: Adb, directory: Path, **changes: object) -> str:
+def block_request(adb: Adb, directory: Path, **changes: Any) -> str:
     """Send a block of the doubling model and return the phone's path of its request."""
     top = "/data/local/tmp/ortlab"
     arm = make_arm(MODEL)
     purpose = changes.pop("purpose", Purpose.PARITY)
-    request = make_request(arm, directory, purpose, **changes)  # type: ignore[arg-type]
+    request = make_request(arm, directory, purpose, **changes)
     plain = codec.to_plain(request)
     plain["model"]["path"] = f"{top}/{MODEL.name}"
     plain["inputs"][0]["path"] = f"{top}/x.bin"
@@ -853,12 +853,12 @@ def make_app(path: Path, certificate: bytes | None = b"mine", **changes: Any) ->
     ],
 )
 def test_it_refuses_what_android_refuses(
-    new_adb: Adb, tmp_path: Path, code: str, changes: dict[str, object]
+    new_adb: Adb, tmp_path: Path, code: str, changes: dict[str, Any]
 ) -> None:
     with connected(new_adb, api_level=34) as phone:
         phone.preinstall(make_app(tmp_path / "old.apk"))
         used = phone.files.used_bytes()
-        done = new_adb("install", "-r", make_app(tmp_path / "new.apk", **changes))  # type: ignore[arg-type]
+        done = new_adb("install", "-r", make_app(tmp_path / "new.apk", **changes))
         assert done.returncode != 0
         assert f"Failure [{code}: " in done.stdout + done.stderr
         assert phone.files.used_bytes() == used

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,9 +133,9 @@ def test_broken_file_is_a_storage_error(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("wrong", [{"device_id": "other"}, {"effect": -0.1}])
 def test_floor_of_another_device_or_below_zero_is_refused(
-    tmp_path: Path, wrong: dict[str, object]
+    tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
-    path = save_floor(tmp_path, replace(FLOOR, **wrong))  # type: ignore[arg-type]
+    path = save_floor(tmp_path, replace(FLOOR, **wrong))
     path.rename(floor_path(tmp_path, "host"))
     with pytest.raises(StorageError):
         load_floor(tmp_path, "host")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -204,8 +205,8 @@ def test_refusals_to_launch_say_what_to_press() -> None:
 # ------------------------------------------------------------------------------ findings
 
 
-def blocked(**changes: object) -> list[str]:
-    status = replace(READY, **changes)  # type: ignore[arg-type]
+def blocked(**changes: Any) -> list[str]:
+    status = replace(READY, **changes)
     found = findings(FACTS, status, Limits())
     return [item.subject for item in found if item.state is Readiness.BLOCKED]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -98,6 +99,6 @@ def test_paths_reach_the_worker_absolute(tmp_path: Path, monkeypatch: pytest.Mon
         {"custom_op_library": Path("/no/such/lib.so")},
     ],
 )
-def test_options_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None:
+def test_options_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        PrepareOptions(**wrong)  # type: ignore[arg-type]
+        PrepareOptions(**wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -53,8 +54,8 @@ def load(tmp_path: Path) -> Callable[..., SourceModel]:
     return write_and_read
 
 
-def fix(source: SourceModel, **options: object) -> tuple[str, ...]:
-    chosen = PrepareOptions(**options)  # type: ignore[arg-type]
+def fix(source: SourceModel, **options: Any) -> tuple[str, ...]:
+    chosen = PrepareOptions(**options)
     return repair(source, chosen, max_ir=MAX_IR, max_opset=MAX_OPSET)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -36,9 +37,9 @@ def small() -> ReportSample:
     return make_sample(rounds=3, samples=4)
 
 
-def always(**changes: object) -> ReportSample:
+def always(**changes: Any) -> ReportSample:
     """Return a sample every block of which says the same."""
-    return in_browser(small(), lambda _: replace(BROWSER, **changes))  # type: ignore[arg-type]
+    return in_browser(small(), lambda _: replace(BROWSER, **changes))
 
 
 def page_facts(sample: ReportSample) -> list[tuple[str, list[str]]]:

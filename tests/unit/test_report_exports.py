@@ -19,17 +19,17 @@ from ortlab.errors import StorageError
 from ortlab.report import ReportFiles, ReportFormat, write_report
 from ortlab.report.exports import csv_text, report_json
 from ortlab.wire import Purpose
-from report_samples import hostile, make_sample, very_hostile
+from report_samples import ReportSample, hostile, make_sample, very_hostile
 
 TABLES = frozenset({ReportFormat.CSV, ReportFormat.PARQUET})
 MACHINES = frozenset({ReportFormat.JSON, ReportFormat.BENCHMARK})
 
 
-def write(sample: object, directory: Path, formats: frozenset[ReportFormat]) -> ReportFiles:
+def write(sample: ReportSample, directory: Path, formats: frozenset[ReportFormat]) -> ReportFiles:
     return write_report(
-        sample.run,  # type: ignore[attr-defined]
-        sample.analysis,  # type: ignore[attr-defined]
-        sample.prepared,  # type: ignore[attr-defined]
+        sample.run,
+        sample.analysis,
+        sample.prepared,
         directory,
         formats=formats,
     )

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -344,10 +345,10 @@ def test_a_release_that_does_not_load_the_model_is_refused(workshop: Workshop) -
     ],
 )
 def test_a_spec_that_means_nothing_is_refused(
-    workshop: Workshop, change: Mapping[str, object], why: str
+    workshop: Workshop, change: Mapping[str, Any], why: str
 ) -> None:
     with pytest.raises(UsageError, match=why):
-        workshop.generate(replace(SPEC, **change))  # type: ignore[arg-type]
+        workshop.generate(replace(SPEC, **change))
     assert not workshop.project.exists()
 
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -476,9 +477,9 @@ def test_large_models_come_with_a_note_and_large_samples_stay_out(workshop: Work
     ],
 )
 def test_specs_that_android_would_not_take_are_refused(
-    workshop: Workshop, changes: dict[str, object], why: str
+    workshop: Workshop, changes: dict[str, Any], why: str
 ) -> None:
-    workshop.spec = replace(SPEC, **changes)  # type: ignore[arg-type]
+    workshop.spec = replace(SPEC, **changes)
     with pytest.raises(UsageError, match=why):
         workshop.generate()
     assert not workshop.project.exists()

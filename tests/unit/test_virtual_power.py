@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,10 +22,10 @@ class Clock:
         return self.now
 
 
-def make(model: HeatModel = HOT, **changes: object) -> tuple[Power, Clock]:
+def make(model: HeatModel = HOT, **changes: Any) -> tuple[Power, Clock]:
     clock = Clock()
     given_ = {"temperature_c": 25.0, "percent": 50.0, "charging": False} | changes
-    return Power(model, clock=clock, **given_), clock  # type: ignore[arg-type]
+    return Power(model, clock=clock, **given_), clock
 
 
 def test_idle_it_stays_at_the_temperature_of_its_surroundings() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -25,6 +26,7 @@ from device_lab.store import LabStore
 from device_lab.values import (
     DEADLINE_PASSED,
     Cell,
+    CellResult,
     CellState,
     Estimate,
     Job,
@@ -61,10 +63,10 @@ def overview_of(*texts: str, cells: dict[CellState, int] | None = None) -> Overv
     return Overview(jobs=jobs, phones=phones, leases=(), block_count=1_234_567)
 
 
-def printed(overview: Overview, results: tuple[object, ...] = ()) -> str:
+def printed(overview: Overview, results: tuple[CellResult, ...] = ()) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=80, highlight=False, force_terminal=False)
-    console.print(status.status_view(overview, results, NOW))  # type: ignore[arg-type]
+    console.print(status.status_view(overview, results, NOW))
     return stream.getvalue()
 
 
@@ -106,9 +108,11 @@ def test_the_page_holds_only_our_own_markup(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("make", [fill, fill_hostile])
-def test_a_whole_lab_fits_into_80_columns(make: object, tmp_path: Path) -> None:
+def test_a_whole_lab_fits_into_80_columns(
+    make: Callable[[LabStore], object], tmp_path: Path
+) -> None:
     store = LabStore(f"sqlite:///{tmp_path / 'lab.db'}")
-    make(store)  # type: ignore[operator]
+    make(store)
     text = printed(store.overview(NOW), store.results(limit=10))
     store.close()
     assert max(Segment(line).cell_length for line in text.split("\n")) <= 80

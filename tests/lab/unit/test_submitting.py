@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,8 +21,8 @@ from ortlab.errors import OrtlabError, UsageError
 SPEC = JobSpec(name="night", models=("/nowhere/a",))
 
 
-def bench(**changes: object) -> JobSpec:
-    return replace(SPEC, bench=replace(SPEC.bench, **changes))  # type: ignore[arg-type]
+def bench(**changes: Any) -> JobSpec:
+    return replace(SPEC, bench=replace(SPEC.bench, **changes))
 
 
 def test_paths_start_from_the_files_directory_wherever_it_is_read(
