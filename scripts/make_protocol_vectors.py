@@ -421,7 +421,7 @@ def browser_result(complete: dict[str, Any], timing: dict[str, Any]) -> dict[str
 
 def results() -> Iterable[tuple[str, dict[str, Any]]]:
     providers = [{"name": "CPUExecutionProvider", "options": {}}]
-    complete = {
+    complete: dict[str, Any] = {
         "schema": "ortlab.block_result/1",
         "block_id": "vector",
         "failure": None,
@@ -476,7 +476,7 @@ def results() -> Iterable[tuple[str, dict[str, Any]]]:
         "low_power_mode": False,
         "foreground": True,
     }
-    shared = {**complete["runtime"], "shared_process": True, "app_build": "release"}  # type: ignore[dict-item]
+    shared = {**complete["runtime"], "shared_process": True, "app_build": "release"}
     conditions = {"conditions_before": phone, "conditions_after": {**phone, "battery_percent": 81}}
     yield "ok-phone", {**complete, "runtime": shared, "timing": timing, **conditions}
     yield "ok-browser", browser_result(complete, {**timing, "load_model_ns": 3 * MS})

@@ -592,12 +592,16 @@ def _summary(run: Run, arm: Arm, kind: _Kind) -> ArmSummary:
         replay=kind.proof,
         replay_as_asked=True,
         parity=PASSED,
-        failures=tuple(
-            f"{b.purpose} block {b.block_id} {b.outcome}: "
-            + (b.death.message if b.death else b.result.failure.message)  # type: ignore[union-attr]
-            for b in bad
-        ),
+        failures=tuple(f"{b.purpose} block {b.block_id} {b.outcome}: {_why(b)}" for b in bad),
     )
+
+
+def _why(block: Block) -> str:
+    if block.death is not None:
+        return block.death.message
+    assert block.result is not None
+    assert block.result.failure is not None
+    return block.result.failure.message
 
 
 def _latency_summary(blocks: Sequence[Sequence[int]]) -> LatencySummary:

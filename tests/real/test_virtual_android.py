@@ -396,6 +396,13 @@ def test_a_refusal_acts_once(new_adb: Adb, tmp_path: Path, code: str) -> None:
 # ------------------------------------------------------------------------------ blocks
 
 
+def result_in(said: str) -> dict[str, Any]:
+    found = re.search(r"RESULT: ortlab=(.*)", said)
+    assert found is not None
+    result: dict[str, Any] = json.loads(found[1])
+    return result
+
+
 @pytest.mark.usefixtures("phone")
 def test_results_are_measured_by_the_real_runner(adb: Adb, tmp_path: Path) -> None:
     install_runner(adb, tmp_path)
@@ -403,7 +410,7 @@ def test_results_are_measured_by_the_real_runner(adb: Adb, tmp_path: Path) -> No
     assert [line for line in said.splitlines() if "stage=" in line][-1:] == [
         "INSTRUMENTATION_STATUS: stage=close"
     ]
-    answer = json.loads(re.search(r"RESULT: ortlab=(.*)", said)[1])  # type: ignore[index]
+    answer = result_in(said)
     assert said.endswith("INSTRUMENTATION_CODE: -1\n")
     assert answer["block_id"] == "parity-1"
     adb.output("pull", answer["result"].rpartition("/")[0], tmp_path / "b")
@@ -437,7 +444,7 @@ def test_a_probe_tells_the_runtime(new_adb: Adb, tmp_path: Path) -> None:
     with connected(new_adb):
         install_runner(new_adb, tmp_path)
         said = new_adb.output(*INSTRUMENT, "probe", "true", COMPONENT)
-    facts = json.loads(re.search(r"RESULT: ortlab=(.*)", said)[1])["runtime"]  # type: ignore[index]
+    facts = result_in(said)["runtime"]
     assert facts["ort_version"] == onnxruntime.__version__
     assert facts["language"] == "python"
 

@@ -15,6 +15,7 @@ from ortlab.analysis import analyze, difference
 from ortlab.analysis.power import spread_of
 from ortlab.domain import (
     Analysis,
+    Arm,
     Block,
     Comparison,
     Experiment,
@@ -245,7 +246,7 @@ def finished_run(center: float, noise: Sequence[float], *, base_ns: int, swap: b
     arms = {arm.arm_id: arm for arm in experiment.arms}
 
     class Recorded(simulated.SimulatedDevice):
-        def block(self, arm, purpose, round_index, attempt=0):  # type: ignore[no-untyped-def]
+        def block(self, arm: Arm, purpose: Purpose, round_index: int, attempt: int = 0) -> Block:
             if purpose is not Purpose.LATENCY:
                 return simulated.side_block(arm, purpose, round_index)
             log = center + noise[round_index] if arm is arms["fixed"] else 0.0

@@ -70,7 +70,9 @@ def test_initializers_are_those_of_the_model() -> None:
 @pytest.fixture(scope="module")
 def accessors() -> Iterator[Any]:
     """The wheel's generated accessors, without the wheel's native library."""
-    root = Path(str(importlib.util.find_spec("onnxruntime").origin)).parent  # type: ignore[union-attr]
+    found = importlib.util.find_spec("onnxruntime")
+    assert found is not None
+    root = Path(str(found.origin)).parent
     folder = str(root / "tools" / "ort_format_model")
     sys.path.append(folder)  # at the end: a module in it is named like one of Python's own
     yield importlib.import_module("ort_flatbuffers_py.fbs.InferenceSession").InferenceSession

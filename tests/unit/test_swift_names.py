@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_kotlin_names import HOSTILE
 from test_kotlin_sources import Shape, file, sdk_model, tensor
 
-from ortlab.domain import ClassificationKind, ImageKind, StateKind
+from ortlab.domain import ClassificationKind, ImageKind, StateKind, TensorSpec
 from ortlab.errors import ModelError
 from ortlab.scaffold.kotlin_names import HARD_KEYWORDS
 from ortlab.scaffold.sdk_model import ModelForSdk
@@ -250,9 +250,9 @@ def test_a_library_of_operators_goes_along(library: str, expected: str) -> None:
         (tensor("x", (1,), "sequence(float)"), "dense tensors"),
     ],
 )
-def test_what_cannot_be_is_refused(broken: object, reason: str) -> None:
+def test_what_cannot_be_is_refused(broken: TensorSpec, reason: str) -> None:
     with pytest.raises(ModelError, match=reason):
-        source(sdk_model(broken))  # type: ignore[arg-type]
+        source(sdk_model(broken))
 
 
 def test_unsigned_inputs_and_many_tensors_are_taken() -> None:
