@@ -127,6 +127,7 @@ def cancel_overdue(run: Run, now: datetime) -> None:
 def jobs(run: Run, parsed: Parsed) -> tuple[Job, ...]:
     """Return every job, the newest first."""
     rows = run(f"SELECT {COLUMNS} FROM jobs ORDER BY submitted_at DESC, job_id")  # noqa: S608
+    parsed.read_specs(run, (row.job_id for row in rows))
     return tuple(to_job(run, parsed, row) for row in rows)
 
 

@@ -55,6 +55,7 @@ def _progress(
 ) -> tuple[JobProgress, ...]:
     phones = [one.phone for one in known]
     rows = _shown_jobs(run)
+    parsed.read_specs(run, (row.job_id for row in rows))
     counts = _counts(run)
     estimates = _estimates(run, parsed, known, now)
     nowhere: dict[Requirements, str | None] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -19,6 +19,7 @@ from device_lab.values import (
 )
 from ortlab.codec import from_json
 
+_AT_ONCE: Final = 500
 NEVER: Final = "9999-12-31T23:59:59.999999+00:00"
 
 
@@ -49,12 +50,22 @@ class Parsed:
 
     def spec(self, run: Run, job_id: str) -> JobSpec:
         """Return a job's specification; its id is the digest of it, so it never changes."""
-        found = self._specs.get(job_id)
-        if found is None:
-            (row,) = run("SELECT spec FROM jobs WHERE job_id = :job", job=job_id)
-            found = from_json(JobSpec, row.spec, source=f"the specification of job {job_id}")
-            self._specs[job_id] = found
-        return found
+        if job_id not in self._specs:
+            self.read_specs(run, (job_id,))
+        return self._specs[job_id]
+
+    def read_specs(self, run: Run, job_ids: Iterable[str]) -> None:
+        """Read the specifications of jobs that are about to be asked for, in few questions."""
+        missing = [job_id for job_id in job_ids if job_id not in self._specs]
+        for start in range(0, len(missing), _AT_ONCE):
+            given = {f"job{at}": one for at, one in enumerate(missing[start : start + _AT_ONCE])}
+            names = ", ".join(f":{name}" for name in given)
+            for row in run(
+                f"SELECT job_id, spec FROM jobs WHERE job_id IN ({names})",  # noqa: S608
+                **given,
+            ):
+                source = f"the specification of job {row.job_id}"
+                self._specs[row.job_id] = from_json(JobSpec, row.spec, source=source)
 
     def phone(self, phone_id: str, text: str) -> LabPhone:
         """Return a phone from its text."""
