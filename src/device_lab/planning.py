@@ -69,7 +69,8 @@ def unmet(phone: LabPhone, requirements: Requirements) -> tuple[str, ...]:
     if least is not None and not info.memory_bytes:
         reasons.append("its memory is not known yet: it tells it when it first measures")
     elif least is not None and info.memory_bytes < least:
-        reasons.append(f"it has {info.memory_bytes} bytes of memory, fewer than {least}")
+        told = f"{info.memory_bytes / 1e9:.4g} GB of memory, less than {least / 1e9:.4g} GB"
+        reasons.append(f"it has {told}")
     if missing := sorted(set(requirements.labels) - set(phone.labels)):
         reasons.append(f"it lacks the label {', '.join(missing)}")
     return tuple(reasons)
@@ -183,9 +184,10 @@ def why_nowhere(requirements: Requirements, phones: Sequence[LabPhone]) -> str |
     if meeting >= wanted:
         return None
     told = "; ".join(f"{count} of {len(phones)}: {text}" for text, count in reasons.most_common(5))
+    asked = "one" if wanted == 1 else f"{wanted} distinct ones"
     return (
-        f"{meeting} of {len(phones)} known phones meet what the job requires, and it asks for"
-        f" {wanted} distinct ones" + (f" ({told})" if told else "")
+        f"{meeting} of {len(phones)} known phones {'meets' if meeting == 1 else 'meet'} what the"
+        f" job requires, and it asks for {asked}" + (f" ({told})" if told else "")
     )
 
 
