@@ -762,7 +762,7 @@ def test_closing_the_device_ends_all_of_it() -> None:
 
 
 KILLED = """
-import os, signal, sys
+import contextlib, os, signal, sys
 from pathlib import Path
 from ortlab.devices.virtual import SleepingProgram, open_virtual
 from device_contract import MODEL, make_arm, make_request
@@ -777,7 +777,10 @@ own = Path("/proc/self/cmdline").read_bytes()
 
 def begun(number):
     # A child is first a copy of us, then its guard.
-    line = Path(f"/proc/{number}/cmdline").read_bytes()
+    try:
+        line = Path(f"/proc/{number}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return False
     return line not in (b"", own) and b"setpriv" not in line
 
 found = set()
@@ -785,7 +788,8 @@ while len(found) < 2 or not all(map(begun, found)):  # the adb server and the pr
     time.sleep(0.02)
     found = set()
     for path in Path("/proc/self/task").glob("*/children"):
-        found |= set(path.read_text().split())
+        with contextlib.suppress(OSError):  # the thread has ended
+            found |= set(path.read_text().split())
 print(" ".join(found), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -14,6 +14,7 @@ from typing import Final
 
 from ortlab.devices.virtual.iphone.faults import CrashKind
 from ortlab.devices.virtual.iphone.memory import ProcessMemory, memory_of_group
+from ortlab.devices.virtual.iphone.results import Marks
 
 _KEPT_OUTPUT_BYTES: Final = 1 << 16
 
@@ -80,15 +81,15 @@ class AppRun:
     Args:
         view: What others may know.
         process: Of this machine, leader of a group of its own.
-        began_ns: Nanoseconds since 1970.
+        results_before: In its container when it was started.
     """
 
     def __init__(
-        self, view: RunningProcess, process: subprocess.Popen[bytes], began_ns: int
+        self, view: RunningProcess, process: subprocess.Popen[bytes], results_before: Marks
     ) -> None:
         self.view = view
         self.process = process
-        self.began_ns = began_ns
+        self.results_before = results_before
         self.on_output: OutputListener | None = None
         self.on_exit: ExitListener | None = None
         self.ended_by: CrashKind | None = None

@@ -37,7 +37,7 @@ from ortlab.devices.virtual.iphone.faults import (
     OutputLost,
 )
 from ortlab.devices.virtual.iphone.memory import ProcessMemory
-from ortlab.devices.virtual.iphone.results import block_results, damage_results
+from ortlab.devices.virtual.iphone.results import damage_results, new_results, results_of
 from ortlab.devices.virtual.iphone.streams import StreamClosedError
 from ortlab.devices.virtual.power import Power
 from ortlab.devices.virtual.programs import start_process, suspended_at_start
@@ -270,7 +270,8 @@ class ProcessTable:
     ) -> AppRun:
         (app.container / "tmp").mkdir(parents=True, exist_ok=True)
         own = {"TMPDIR": str(app.container / "tmp"), "CFFIXED_USER_HOME": str(app.container)}
-        began_ns = time.time_ns()
+        began_at_s = time.time()
+        before = results_of(app.container)
         try:
             process = start_process(
                 suspended_at_start(command) if suspended else command,
@@ -286,9 +287,9 @@ class ProcessTable:
         with self._lock:
             number, self._next_number = self._next_number, self._next_number + 1
             view = RunningProcess(
-                pid=number, app=app, started_at_s=began_ns / 1e9, host_pid=process.pid
+                pid=number, app=app, started_at_s=began_at_s, host_pid=process.pid
             )
-            run = AppRun(view, process, began_ns)
+            run = AppRun(view, process, before)
             self._runs[number] = run
         return run
 
@@ -314,13 +315,13 @@ class ProcessTable:
         """Return how a process ended; write of it where the system does."""
         view = run.view
         if run.ended_by is None and code >= 0:
-            damage_results(view.app.container, run.began_ns, self._phone.faults)
+            damage_results(view.app.container, run.results_before, self._phone.faults)
             self._phone.say("SpringBoard", 63, f"{view.app.name}[{view.pid}] exited: {code}")
             return ProcessEnd(exit_code=code)
         number = -code
         if run.ended_by is not None:
             number = _SIGNALS[run.ended_by]
-            for path in block_results(view.app.container, run.began_ns):
+            for path in new_results(view.app.container, run.results_before):
                 path.unlink(missing_ok=True)  # the program may have been faster than the fault
         self._phone.say("SpringBoard", 63, f"{view.app.name}[{view.pid}] ended: signal {number}")
         if run.ended_by is not None or not run.ended_by_request:

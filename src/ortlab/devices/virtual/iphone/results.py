@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,21 +14,31 @@ _PATTERN: Final = "Documents/ortlab/blocks/*/result.json"
 _FLIPPED_BITS: Final = 0x55
 
 
-def block_results(container: Path, since_ns: int) -> list[Path]:
-    """Return the results written since a moment, in nanoseconds since 1970."""
-    found = []
+Marks = Mapping[Path, tuple[int, int, int]]
+"""Results by path, each with what tells one content from the next."""
+
+
+def results_of(container: Path) -> Marks:
+    """Return the results that are there now."""
+    found = {}
     for path in sorted(container.glob(_PATTERN)):
-        try:
-            if path.stat().st_mtime_ns >= since_ns:
-                found.append(path)
-        except OSError:  # removed meanwhile
-            continue
+        with contextlib.suppress(OSError):  # removed meanwhile
+            now = path.stat()
+            found[path] = (now.st_ino, now.st_mtime_ns, now.st_size)
     return found
 
 
-def damage_results(container: Path, since_ns: int, faults: Faults) -> None:
-    """Let the fault script damage the results written since a moment."""
-    for path in block_results(container, since_ns):
+def new_results(container: Path, before: Marks) -> list[Path]:
+    """Return the results that were not there before, or not with this content.
+
+    Times are not compared with a clock: those of files lag some milliseconds behind it.
+    """
+    return [path for path, mark in results_of(container).items() if before.get(path) != mark]
+
+
+def damage_results(container: Path, before: Marks, faults: Faults) -> None:
+    """Let the fault script damage the results that were not there before."""
+    for path in new_results(container, before):
         fault = faults.take(ResultDamaged)
         if fault is None:
             return
