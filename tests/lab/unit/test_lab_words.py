@@ -320,3 +320,28 @@ def test_no_name_but_its_own_is_let_in(host: str) -> None:
     loopback = names_for("127.0.0.1")
     if loopback.allow(host):
         assert host.strip().lower().lstrip("[").startswith(("localhost", "127.0.0.1", "::1"))
+
+
+def test_a_lab_of_many_phones_fits_a_screen_and_says_a_reason_once() -> None:
+    phones = tuple(
+        KnownPhone(
+            phone=make_phone(f"phone-{number:02d}", name="Pixel"),
+            state=PhoneState.BLOCKED if number < 5 else PhoneState.AVAILABLE,
+            reason="its screen is locked" if number < 5 else None,
+            since=NOW,
+        )
+        for number in range(40)
+    )
+    text = printed(replace(overview_of(), phones=phones))
+    assert text.count("its screen is locked") == 1
+    assert "phone-00, phone-01, phone-02 and 2 more blocked: its screen is locked" in text
+    assert text.count("Pixel") == status.MOST_PHONES
+    assert f"further phones: {40 - status.MOST_PHONES} available" in text
+
+
+def test_what_runs_stands_before_what_waits() -> None:
+    waiting = overview_of(*(f"waits {number}" for number in range(status.MOST_JOBS + 2))).jobs
+    (begun,) = overview_of("runs", cells={CellState.LEASED: 1}).jobs
+    text = printed(Overview(jobs=(*waiting, begun), phones=(), leases=(), block_count=0))
+    assert text.index("runs") < text.index("waits 0")
+    assert "further jobs: 3 waiting" in text
